@@ -1,0 +1,1 @@
+"""The worlds a trial can run in. What differs between them is here and nowhere else."""

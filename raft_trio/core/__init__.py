@@ -1,0 +1,1 @@
+"""The Raft algorithm as a deterministic function of events: no clock, no I/O, no randomness of its own."""

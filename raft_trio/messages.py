@@ -1,0 +1,211 @@
+"""What nodes and clients say to each other. Records only; bytes are `raft_trio.wire`'s affair.
+
+Every message that concerns a client operation carries that operation's id. Message names and fields are those of Raft
+Figure 2, as far as they go.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from raft_trio.types import LogEntry, LogIndex, NodeId, Term
+
+__all__ = [
+    "AppendEntriesRequest",
+    "AppendEntriesResponse",
+    "ClientReply",
+    "ClientRequest",
+    "Done",
+    "Forward",
+    "ForwardReply",
+    "Message",
+    "OpenSession",
+    "OutcomeUnknown",
+    "PeerFrame",
+    "Query",
+    "ReadIndexRequest",
+    "ReadIndexResponse",
+    "Refusal",
+    "Refused",
+    "RequestVoteRequest",
+    "RequestVoteResponse",
+    "SessionOpened",
+    "Submit",
+]
+
+
+# ── between nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RequestVoteRequest(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="vote"):
+    """Raft §5.2, §5.4.1. With `pre_vote`, `term` is the term the sender would campaign in (thesis §9.6)."""
+
+    term: Term
+    candidate: NodeId
+    last_index: LogIndex
+    last_term: Term
+    pre_vote: bool = False
+    transfer: bool = False
+    """The leader asked for this election: stickiness does not apply (thesis §3.10)."""
+
+
+class RequestVoteResponse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="voted"):
+    """`term`: of a granted pre-vote the term asked for, else the responder's."""
+
+    term: Term
+    granted: bool
+    pre_vote: bool = False
+
+
+class AppendEntriesRequest(msgspec.Struct, frozen=True, array_like=True, tag="append"):
+    """Raft §5.3; with no entries a heartbeat, which still carries a real `prev`."""
+
+    term: Term
+    leader: NodeId
+    prev_index: LogIndex
+    prev_term: Term
+    entries: tuple[LogEntry, ...]
+    commit: LogIndex
+    round: int = 0
+    """Number of the leader's newest read round at sending; echoed, so that reads know which quorum heard them."""
+
+
+class AppendEntriesResponse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="appended"):
+    """On success `match_index` is prev_index + len(entries), never the responder's last index.
+
+    On refusal `match_index` is 0 and the hint says where to try next: the first index of the conflicting term, or the
+    responder's last index + 1 with term 0 when its log is too short (Raft §5.3, last paragraphs).
+    """
+
+    term: Term
+    success: bool
+    prev_index: LogIndex
+    """Echo of the request, so that stale refusals are recognised."""
+    match_index: LogIndex = 0
+    conflict_index: LogIndex = 0
+    conflict_term: Term = 0
+    round: int = 0
+
+
+class ReadIndexRequest(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="read_index"):
+    """A follower asks the leader for a read index (thesis §6.4). `context` is the asker's own number."""
+
+    term: Term
+    context: int
+    operation: str = ""
+
+
+class ReadIndexResponse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="read_index_at"):
+    """The asker may read once it has applied `index`. `index` 0: not leader, ask again or refuse."""
+
+    term: Term
+    context: int
+    index: LogIndex
+
+
+class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
+    """A client's request handed to the leader under the same operation id. `context` is the sender's own number."""
+
+    term: Term
+    context: int
+    request: OpenSession | Submit
+
+
+class ForwardReply(msgspec.Struct, frozen=True, array_like=True, tag="forwarded"):
+    """The leader's answer to `Forward`."""
+
+    term: Term
+    context: int
+    reply: Done | SessionOpened | Refused | OutcomeUnknown
+
+
+# ── between client and node ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class OpenSession(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="open"):
+    """Ask for a session, under which commands are applied at most once (thesis §6.3)."""
+
+    operation: str
+
+
+class Submit(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="submit"):
+    """A command that changes state. `sequence` counts the session's commands from 1; a retry repeats it."""
+
+    operation: str
+    session: int
+    sequence: int
+    command: bytes
+
+
+class Query(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="query"):
+    """A linearizable read."""
+
+    operation: str
+    command: bytes
+
+
+class SessionOpened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="opened"):
+    """The session's id is the index of the entry that opened it."""
+
+    operation: str
+    session: int
+
+
+class Done(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="done"):
+    """The operation took effect at (term, index); for a read: the state read is that of `index`."""
+
+    operation: str
+    result: bytes
+    term: Term
+    index: LogIndex
+
+
+class Refusal(StrEnum):
+    """Why a request certainly had and will have no effect."""
+
+    NO_LEADER = "no-leader"
+    NOT_LEADER = "not-leader"
+    OVERLOADED = "overloaded"
+    SESSION_EXPIRED = "session-expired"
+    BAD_REQUEST = "bad-request"
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="refused"):
+    """Definite: the operation did not and will not take effect."""
+
+    operation: str
+    reason: Refusal
+    leader: NodeId | None = None
+
+
+class OutcomeUnknown(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="unknown"):
+    """Indefinite: leadership was lost, or the leader did not answer in time; the command may still take effect."""
+
+    operation: str
+    reason: str
+
+
+ClientRequest = OpenSession | Submit | Query
+ClientReply = SessionOpened | Done | Refused | OutcomeUnknown
+
+Message = (
+    RequestVoteRequest
+    | RequestVoteResponse
+    | AppendEntriesRequest
+    | AppendEntriesResponse
+    | ReadIndexRequest
+    | ReadIndexResponse
+    | Forward
+    | ForwardReply
+)
+
+
+class PeerFrame(msgspec.Struct, frozen=True, array_like=True):
+    """All that one flush has for one peer. Message k of it is `{source}.{incarnation}.{first + k}` in traces."""
+
+    source: NodeId
+    incarnation: int
+    first: int
+    messages: tuple[Message, ...]

@@ -1,0 +1,1 @@
+"""The write-ahead log as bytes and file operations, still without doing any I/O."""

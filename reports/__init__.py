@@ -1,0 +1,1 @@
+"""A run directory in, pictures and pages out. No judging, no running."""

@@ -1,0 +1,1 @@
+"""What clients do: generators, sessions and the workloads made of them. No faults, no processes, no verdicts."""
