@@ -11,9 +11,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TextIO
 
-import msgspec
+from histrio.environments.environment import Progress
 
-__all__ = ["Progress", "ProgressPrinter", "describe"]
+__all__ = ["ProgressPrinter", "describe"]
 
 LIVE_INTERVAL = timedelta(milliseconds=100)
 """Ten lines a second: smooth to the eye, and nothing against the cost of a run."""
@@ -21,27 +21,11 @@ PLAIN_INTERVAL = timedelta(seconds=10)
 """A log of a ten-minute job stays below a hundred lines."""
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """One moment of a run."""
-
-    phase: str
-    """As in run.json: settle, load, heal, final-reads, liveness."""
-    now_ns: int
-    """The run's clock."""
-    limit_ns: int
-    """When the load phase is to end, by the same clock."""
-    ok: int = 0
-    fail: int = 0
-    info: int = 0
-    faults: tuple[str, ...] = ()
-    """Faults now in force, for people: `partition-halves`, `kill n2`."""
-
-
 def describe(progress: Progress) -> str:
-    """The moment in one line."""
+    """The moment in one line. Seconds are those of the run's clock."""
     faults = ", ".join(progress.faults) or "no fault"
     return (
-        f"{progress.phase:<11} {progress.now_ns / 1e9:6.1f} s of {progress.limit_ns / 1e9:.0f} s"
+        f"{progress.phase:<12} {progress.now_ns / 1e9:6.1f} s"
         f" | {progress.ok} ok {progress.fail} fail {progress.info} info | {faults}"
     )
 

@@ -1,8 +1,8 @@
 """The run directory: where everything of a run lies, how it gets there safely, and how it is opened again.
 
-Here belong paths, creation, atomic replacement of the small documents, and the writers and readers of the `.jsonl`
-files. Not here: what the records mean (`checker.records`), judging, drawing. The layout is the project's public
-contract: docs/run-directory.md.
+Here belong paths, creation, atomic replacement of the small documents, and reading. Not here: what the records mean
+(`checker.records`), appending to the `.jsonl` files (`histrio.recorder`), judging, drawing. The layout is the project's
+public contract: docs/run-directory.md.
 
 Safe means: a harness that is killed at any moment leaves a directory that `load` accepts, documents are never half
 written, and a full disk is reported with the file's name while all that was recorded before stays readable.
@@ -18,16 +18,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from checker.errors import MalformedInput
-from checker.jsonl import JsonlWriter, Lines, read_jsonl
+from checker.jsonl import Lines, read_jsonl
 from checker.records import (
     FORMAT_VERSION,
     FaultLine,
-    Header,
     HistoryLine,
     RunEnd,
     RunRecord,
@@ -37,7 +36,7 @@ from checker.records import (
 from histrio.errors import HarnessFailure, UsageProblem
 from nemesis.plan import Plan
 
-__all__ = ["RecordWriter", "RunDirectory", "disk_errors"]
+__all__ = ["RunDirectory", "disk_errors"]
 
 LATEST = "latest"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -166,18 +165,6 @@ class RunDirectory:
         """Replace verdict.json in one step; errors as `write_run`."""
         _replace(self.verdict_json, verdict)
 
-    def open_history(self, *, clock: Literal["virtual", "monotonic"] = "virtual") -> RecordWriter[HistoryLine]:
-        """A writer of history.jsonl, which must not exist yet."""
-        return RecordWriter(self.history, Header(format="histrio/history", clock=clock))
-
-    def open_faults(self, *, clock: Literal["virtual", "monotonic"] = "virtual") -> RecordWriter[FaultLine]:
-        """A writer of faults.jsonl, which must not exist yet."""
-        return RecordWriter(self.faults, Header(format="histrio/faults", clock=clock))
-
-    def open_trace(self, *, clock: Literal["virtual", "monotonic"] = "virtual") -> RecordWriter[TraceLine]:
-        """A writer of trace.jsonl, which must not exist yet."""
-        return RecordWriter(self.trace, Header(format="histrio/trace", clock=clock))
-
     def mark_end(self, end: RunEnd) -> None:
         """Give the run its end mark unless it has one already: the first reason is the true one.
 
@@ -226,46 +213,17 @@ class RunDirectory:
         return read_jsonl(self.trace, TraceLine, format="histrio/trace", complete=self.is_whole)
 
 
-Record = TypeVar("Record", HistoryLine, FaultLine, TraceLine)
-
-
-class RecordWriter(Generic[Record]):
-    """A `JsonlWriter` for one kind of record that names its file when the disk refuses."""
-
-    def __init__(self, path: Path, header: Header) -> None:
-        self._path: Path = path
-        with disk_errors(path):
-            self._lines = JsonlWriter(path, header)
-
-    def append(self, *records: Record) -> None:
-        """Write `records` in order; they have left this process when it returns. Raises HarnessFailure."""
-        try:
-            self._lines.append(*records)
-        except OSError as error:
-            raise _refused(self._path, error) from error
-
-    def close(self) -> None:
-        """Sync and close the file. Raises HarnessFailure."""
-        with disk_errors(self._path):
-            self._lines.close()
-            _sync(self._path)
-
-
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError on `path` into a HarnessFailure that names the file."""
+    """Turn an OSError into a HarnessFailure that names its file, or `path` where it does not say."""
     try:
         yield
     except OSError as error:
-        raise _refused(path, error) from error
-
-
-def _refused(path: Path, error: OSError) -> HarnessFailure:
-    return HarnessFailure(
-        f"cannot write {path}: {error.strerror or error}",
-        why="the run cannot go on unrecorded; everything recorded before stays in the directory",
-        fix="free space or permissions there, or name another place with --store",
-    )
+        raise HarnessFailure(
+            f"cannot write {error.filename or path}: {error.strerror or error}",
+            why="the run cannot go on unrecorded; everything recorded before stays in the directory",
+            fix="free space or permissions there, or name another place with --store",
+        ) from error
 
 
 def _make_unique(folder: Path, stem: str) -> Path:
