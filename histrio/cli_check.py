@@ -12,11 +12,12 @@ import msgspec
 
 from checker.errors import IllFormedHistory, MalformedInput
 from checker.records import CheckResult, Validity
+from checker.verdict import exit_code
 from histrio.catalogue import find
 from histrio.cli_call import Call
 from histrio.cli_print import check_text, json_text
 from histrio.cli_services import HistoryQuestion
-from histrio.errors import EX_USAGE, UsageProblem, render, verdict_exit_code
+from histrio.errors import EX_USAGE, UsageProblem, render
 
 __all__ = ["check_histories", "history_files"]
 
@@ -81,7 +82,7 @@ def _exit_code(answers: list[FileAnswer]) -> int:
     unread = any(answer.error is not None for answer in answers)
     if unread and worst is not Validity.INVALID:
         return EX_USAGE
-    return verdict_exit_code(worst)
+    return exit_code(worst)
 
 
 def _severity(validity: Validity) -> int:

@@ -34,10 +34,10 @@ def real_services() -> Services:
 
 def _catalogue() -> Catalogue:
     from nemesis.registry import FAMILIES
-    from workloads.registry import WORKLOADS
 
     from checker.models import MODELS
     from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+    from workloads.registry import WORKLOADS
 
     absent = [Entry(name=name, about="", unavailable=reason) for name, reason in ABSENT_ENVIRONMENTS.items()]
     return Catalogue(

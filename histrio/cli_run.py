@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from checker.records import Validity, Verdict
+from checker.verdict import exit_code
 from histrio.catalogue import check_names
 from histrio.cli_call import Call
 from histrio.cli_print import VerdictAnswer, json_text, verdict_text
 from histrio.config import Request
 from histrio.environments.environment import Progress
-from histrio.errors import EX_HARNESS, HarnessFailure, verdict_exit_code
+from histrio.errors import EX_HARNESS, HarnessFailure
 from histrio.progress import ProgressPrinter
 from histrio.settings import Expectation
 from histrio.store import RunDirectory, disk_errors
@@ -93,7 +94,7 @@ def expected_exit_code(verdict: Verdict, expect: Expectation | None) -> int:
     An expected violation that is not found is 1, whatever else the verdict says, except for a harness error: that is
     always 70. Any other expectation that is not met leaves the verdict's own code, and 1 where that would be 0.
     """
-    own = verdict_exit_code(verdict.validity)
+    own = exit_code(verdict.validity)
     if expect is None or verdict.validity is Validity.HARNESS_ERROR:
         return own
     if _is_met(verdict, expect):

@@ -12,7 +12,6 @@ means a violation that `verdict.json` records, so no error may ever end with it 
 from __future__ import annotations
 
 from checker.errors import CheckerError, IllFormedHistory, MalformedInput
-from checker.records import Validity
 
 __all__ = [
     "EX_HARNESS",
@@ -26,7 +25,6 @@ __all__ = [
     "UsageProblem",
     "error_exit_code",
     "render",
-    "verdict_exit_code",
 ]
 
 EX_USAGE = 64
@@ -67,18 +65,6 @@ class HarnessFailure(HistrioError):
     """The harness could not do its work. Says nothing about the system under test."""
 
     exit_code = EX_HARNESS
-
-
-def verdict_exit_code(validity: Validity) -> int:
-    """The exit code of a verdict."""
-    codes = {
-        Validity.VALID: 0,
-        Validity.INVALID: 1,
-        Validity.UNKNOWN: 2,
-        Validity.VACUOUS: 3,
-        Validity.HARNESS_ERROR: EX_HARNESS,
-    }
-    return codes[validity]
 
 
 def error_exit_code(error: BaseException) -> int:
