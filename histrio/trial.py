@@ -7,8 +7,6 @@ every decision has been made. Records only.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
 import msgspec
 
 from nemesis.plan import Plan
@@ -52,6 +50,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     spec: TrialSpec
     nodes: tuple[str, ...]
     plan: Plan
+    nemesis: tuple[str, ...] = ()
+    """Families and kinds each of which must take effect, else the run is vacuous."""
     skipped: dict[str, str] = {}
     """Fault kind -> why the environment does not inject it."""
-    workload_options: dict[str, Any] = {}
