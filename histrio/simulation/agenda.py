@@ -42,10 +42,8 @@ class Agenda:
         self._digest = b""
 
     def push(self, time_ns: int, label: str, handler: Handler, first: Any, second: Any) -> None:
-        """Put down an event. `label` says what it is, in the hash and in errors; the past counts as now."""
+        """Put down an event, not in the past. `label` says what it is, in the hash and in errors."""
         self._sequence = sequence = self._sequence + 1
-        if time_ns < self.now_ns:
-            time_ns = self.now_ns
         heappush(self._heap, (time_ns, sequence, label, handler, first, second))
 
     def note(self, label: str) -> None:

@@ -88,7 +88,7 @@ class Simulation:
     def call_at(self, time_ns: int, callback: Callable[[], None]) -> Timer:
         """Call at `time_ns`; a time that is past means at once, after the events already due."""
         timer = Timer(callback)
-        self._agenda.push(time_ns, "call", timer.fire, None, None)
+        self._agenda.push(max(time_ns, self.now_ns), "call", timer.fire, None, None)
         return timer
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -194,8 +194,11 @@ class Link:
         """When the last byte has left, behind all that is still leaving."""
         now, rate = self._agenda.now_ns, self._profile.bytes_per_second
         if rate:
-            self._busy_until = max(now, self._busy_until) + size * _NS_PER_S // rate
-            return self._busy_until
+            begins = self._busy_until
+            if begins < now:
+                begins = now
+            self._busy_until = ends = begins + size * _NS_PER_S // rate
+            return ends
         return now
 
     def _send_in_order(self, arrives: int, label: str, payload: Any) -> None:

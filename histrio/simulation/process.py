@@ -230,7 +230,9 @@ class Process:
 
     def receive(self, source: Address, payload: Any) -> None:
         """A unit from a node or a client has arrived."""
-        self._take(self._deliver, source, payload)
+        self._inbox.append((self._deliver, source, payload))
+        if self._flushing_at is None and self._paused_at is None:
+            self._schedule_flush()
 
     def client_left(self, client: Address, peer: Peer) -> None:
         """A client has closed its connection, and has not opened another since."""
@@ -278,7 +280,9 @@ class Process:
     def _schedule_flush(self) -> None:
         if self._flushing_at is None:
             due = self._agenda.now_ns + self._flush_ns
-            self._flushing_at = due = max(due, self._free_at)
+            if due < self._free_at:
+                due = self._free_at
+            self._flushing_at = due
             self._agenda.push(due, self._flush_label, self._flush, None, None)
 
     def _batch_done(self, token: int, error: OSError | None) -> None:
@@ -306,7 +310,7 @@ class Process:
 
     def _set_timer(self, time_ns: int) -> None:
         self._timer_at = time_ns
-        self._agenda.push(time_ns, self._wake_label, self._timer, time_ns, None)
+        self._agenda.push(max(time_ns, self._agenda.now_ns), self._wake_label, self._timer, time_ns, None)
 
     # ── outputs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
