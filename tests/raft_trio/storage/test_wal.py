@@ -15,7 +15,7 @@ from raft_trio.storage.records import CODEC, encode_frame
 from raft_trio.storage.recovery import segment_path
 from raft_trio.storage.wal import Wal
 from raft_trio.types import EntryType, HardState, LogEntry
-from tests.raft_trio.storage.disk import MemoryDisk
+from tests.raft_trio.disk import MemoryDisk
 
 NODE = "n1"
 SMALL = 700
