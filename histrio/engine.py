@@ -7,7 +7,7 @@ cluster (architecture, section 2). Here belongs what happens when; how, is the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -237,9 +237,7 @@ class Engine:
 
     # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _inject(
-        self, now_ns: int, event: faults.InjectorEvent, view: ClusterView, actions: list[EngineAction]
-    ) -> None:
+    def _inject(self, now_ns: int, event: faults.InjectorEvent, view: ClusterView, actions: list[EngineAction]) -> None:
         for action in self._injector.step(now_ns, event, view):
             match action:
                 case faults.WakeAt(at_ns=at_ns):

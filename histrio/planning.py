@@ -12,8 +12,8 @@ from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
 from histrio.systems.system import System
 from histrio.trial import Trial, TrialSpec
 from nemesis.errors import MalformedPlan, NemesisError, Unavailable
-from nemesis.planfile import load_plan
 from nemesis.plan import Plan
+from nemesis.planfile import load_plan
 from nemesis.registry import kind_named
 from nemesis.schedule import draw_plan
 from workloads.errors import InvalidOptions, UnknownWorkload
@@ -99,7 +99,9 @@ def _plan(spec: TrialSpec, offered: list[str]) -> tuple[Plan, dict[str, str]]:
             capabilities=offered,
         )
     except Unavailable as error:
-        raise UsageProblem(f"{error.kind} cannot be injected: {error.reason}", why=_WHY_REFUSED, fix=error.fix) from None
+        raise UsageProblem(
+            f"{error.kind} cannot be injected: {error.reason}", why=_WHY_REFUSED, fix=error.fix
+        ) from None
     except MalformedPlan as error:
         raise UsageProblem(str(error), why="a plan is replayed exactly or not at all", fix=error.fix) from None
     except NemesisError as error:

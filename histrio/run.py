@@ -65,9 +65,7 @@ def execute(
 
 def _prepare(trial: Trial) -> SimulatedSystem:
     spec = trial.spec
-    return SYSTEMS[spec.system].simulated(
-        seed=spec.seed, nodes=trial.nodes, options=spec.system_options, bug=spec.bug
-    )
+    return SYSTEMS[spec.system].simulated(seed=spec.seed, nodes=trial.nodes, options=spec.system_options, bug=spec.bug)
 
 
 def _planned(trial: Trial) -> list[FaultPlanned]:

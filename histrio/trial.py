@@ -7,6 +7,7 @@ every decision has been made. Records only.
 from __future__ import annotations
 
 from pathlib import Path
+
 import msgspec
 
 from nemesis.plan import Plan

@@ -28,6 +28,7 @@ __all__ = [
     "Result",
     "Stored",
     "WrongType",
+    "decode_command",
     "decode_result",
     "encode",
 ]
@@ -132,6 +133,11 @@ _NONSENSE = (msgspec.MsgspecError, TypeError, ValueError, RecursionError)
 def encode(record: Command | Get | Result) -> bytes:
     """The bytes that travel; equal records give equal bytes. Raises TypeError for maps not keyed by strings."""
     return _encoder.encode(record)
+
+
+def decode_command(data: bytes) -> Command:
+    """A command from its bytes. Raises msgspec.MsgspecError."""
+    return _command_decoder.decode(data)
 
 
 def decode_result(data: bytes) -> Result:

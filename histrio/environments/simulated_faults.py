@@ -68,7 +68,7 @@ class BlockLinks:
 
 
 class EndProcesses:
-    """`process.kill` and `process.power-loss`: ends nodes at once; undoing starts those that nothing else holds down."""
+    """`process.kill` and `process.power-loss`: ends nodes at once; undoing starts those nothing else holds down."""
 
     def __init__(self, simulation: Simulation, spoke: Spoke, *, power_loss: bool) -> None:
         self._simulation, self._spoke, self._power_loss = simulation, spoke, power_loss

@@ -76,9 +76,7 @@ class SimulatedWorld:
         factories: Mapping[str, MechanismFactory],
     ) -> None:
         seed = trial.spec.seed
-        self.simulation = Simulation(
-            seed, profile, event_budget=trial.spec.event_budget, on_trace=self._traced
-        )
+        self.simulation = Simulation(seed, profile, event_budget=trial.spec.event_budget, on_trace=self._traced)
         self.finished = False
         self._trial, self._system, self._engine, self._recorder = trial, system, engine, recorder
         self._mechanisms: dict[str, SimulatedMechanism] = {

@@ -12,7 +12,8 @@ from random import Random
 from typing import Any
 
 from checker import records
-from histrio.errors import UsageProblem, suggestion
+from histrio.config import suggestion
+from histrio.errors import UsageProblem
 from histrio.simulation.node import Address, Effects, Send
 from histrio.systems.raft_trio_bugs import PLANTED
 from histrio.systems.raft_trio_session import RaftTrioSession
@@ -131,7 +132,8 @@ _RECORDS: Mapping[type, type[records.TraceEvent]] = {
 
 def translate(event: Any) -> records.AnyTraceEvent:
     """raft_trio's trace event as a record: the vocabularies have the same fields, which a test holds them to."""
-    record, fields = _translation(type(event))
+    kind: type = type(event)
+    record, fields = _translation(kind)
     return record(**{field: getattr(event, field) for field in fields})  # type: ignore[return-value]
 
 

@@ -1,8 +1,8 @@
 """The planted bugs of raft_trio: what the harness must find, each a different `Build` of the same node.
 
 A bug replaces one decision, codec or file operation of a correct build. raft_trio itself contains no trace of them.
-Ids in `reference` are those of the catalogue: E elections, L replication, C commit, P persistence, R reads, S snapshots,
-K state machine and clients.
+Ids in `reference` are those of the catalogue: E elections, L replication, C commit, P persistence, R reads, S
+snapshots, K state machine and clients.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from histrio.systems.system import Bug
+from raft_trio import kv
 from raft_trio.build import Build
 from raft_trio.core.log import RaftLog
+from raft_trio.machine import StateMachine
 from raft_trio.messages import AppendEntriesRequest
 from raft_trio.rules import Merge
 from raft_trio.storage.records import HardStateRecord, Record
@@ -33,7 +35,12 @@ def _leader_local_read(build: Build) -> Build:
 
 
 def _ack_on_append(build: Build) -> Build:
-    return replace(build, node_rules=replace(build.node_rules, answers_at_append=lambda: True))
+    return replace(build, node_rules=replace(build.node_rules, result_at_append=_stored_at_append))
+
+
+def _stored_at_append(machine: StateMachine, command: bytes) -> bytes | None:
+    """A write cannot fail, so its result is known before it is committed; everything else waits as it should."""
+    return kv.encode(kv.Stored()) if isinstance(kv.decode_command(command), kv.Put) else None
 
 
 def _vote_not_persisted(build: Build) -> Build:
