@@ -16,7 +16,7 @@ from histrio.errors import UsageProblem
 from histrio.planning import plan_trial
 from histrio.run import execute
 from histrio.store import RunDirectory
-from histrio.trial import Trial, TrialSpec
+from histrio.trial import Trial, spec_from_json
 
 __all__ = ["ReplayResult", "recorded_trial", "replay"]
 
@@ -62,6 +62,6 @@ def replay(directory: Path, store: Path) -> ReplayResult:
 def recorded_trial(directory: RunDirectory) -> Trial:
     """The trial that a run directory records: its options, and its plan as it was carried out."""
     record = directory.read_run()
-    spec = msgspec.convert(record.spec, TrialSpec, strict=False)
+    spec = spec_from_json(record.spec)
     planned = plan_trial(msgspec.structs.replace(spec, plan=directory.plan_json))
     return msgspec.structs.replace(planned, spec=spec, nemesis=record.nemesis, skipped=record.skipped)

@@ -20,7 +20,7 @@ from histrio.recorder import Recorder
 from histrio.registries import ENVIRONMENTS, SYSTEMS
 from histrio.store import RunDirectory
 from histrio.systems.system import SimulatedSystem
-from histrio.trial import Trial
+from histrio.trial import Trial, spec_to_json
 from histrio.version import VERSION
 from nemesis.injector import Injector
 from nemesis.registry import kind_named
@@ -107,5 +107,5 @@ def _run_record(trial: Trial, directory: RunDirectory) -> RunRecord:
         concurrency=spec.concurrency,
         checks=tuple(CHECKS if spec.white_box else BLACK_BOX),
         command=f"histrio replay {directory.path}",
-        spec=msgspec.to_builtins(spec, builtin_types=()),
+        spec=spec_to_json(spec),
     )
