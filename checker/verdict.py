@@ -32,14 +32,14 @@ def compose(checks: Sequence[CheckResult]) -> Verdict:
 def signature_of(check: CheckResult) -> str:
     """What shrinking and de-duplication hold constant: `check/class/kinds`, for an invariant `rule/class/role`.
 
-    Kinds come from `figures["operations"]`, sorted and joined by `+`, else the role from `figures["role"]`; parts that
+    Kinds come from `figures["kinds"]`, sorted and joined by `+`, else the role from `figures["role"]`; parts that
     the check does not know are left out. No times, keys, nodes or terms, which change from seed to seed.
     """
     figures = check.evidence.figures
     parts = [check.name]
     if check.anomaly:
         parts.append(check.anomaly)
-    if operations := figures.get("operations"):
+    if operations := figures.get("kinds"):
         kinds = [operations] if isinstance(operations, str) else sorted({str(kind) for kind in operations})
         parts.append("+".join(kinds))
     elif role := figures.get("role"):

@@ -33,10 +33,9 @@ def real_services() -> Services:
 
 
 def _catalogue() -> Catalogue:
-    from nemesis.registry import FAMILIES
-
     from checker.models import MODELS
     from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+    from nemesis.registry import FAMILIES
     from workloads.registry import WORKLOADS
 
     absent = [Entry(name=name, about="", unavailable=reason) for name, reason in ABSENT_ENVIRONMENTS.items()]
@@ -104,7 +103,6 @@ def _replay(directory: Path, store: Path) -> Replayed:
 def _check_history(path: Path, question: HistoryQuestion) -> CheckResult:
     from checker.formats import load_history
     from checker.linearizability import check_history
-
     from checker.models import MODELS
 
     loaded = load_history(path)

@@ -32,13 +32,14 @@ __all__ = [
     "family_colour",
     "fault_span_s",
     "plain",
+    "text_colour_on",
     "to_svg",
 ]
 
 INK = "#010203"
 GRID = "#040506"
 WIDTH_IN = 10.5
-LEFT_IN, RIGHT_IN, BOTTOM_IN = 0.95, 0.15, 0.45
+LEFT_IN, RIGHT_IN, BOTTOM_IN = 1.3, 0.15, 0.45
 RASTER_DPI = 160
 LABEL_ROWS = 3
 LABEL_ROW_IN = 0.15
@@ -105,6 +106,12 @@ def family_colour(family: str) -> str:
     return FAMILY_COLOURS.get(family, "#7f7f7f")
 
 
+def text_colour_on(colour: str) -> str:
+    """Black or white, whichever is easier to read on `colour`."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 135 else "black"
+
+
 def fault_span_s(fault: FaultStory, end_s: float) -> tuple[float, float] | None:
     """When the fault was on, in seconds; until the end of the run if it was never undone. None: never applied."""
     if fault.applied_ns is None:
@@ -135,7 +142,11 @@ class Panel:
         """Put the legend on one line above the plot, at the right."""
         entries = max(1, len(self.axes.get_legend_handles_labels()[1]))
         self.axes.legend(
-            loc="lower right", bbox_to_anchor=(1.0, 1.0 + self._rows_fraction), ncols=entries, borderpad=0.2
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0 + self._rows_fraction),
+            ncols=entries,
+            borderpad=0.2,
+            markerscale=1.6,
         )
 
     def _shade(self, faults: Sequence[FaultStory], labels: Mapping[str, int], height_in: float) -> None:

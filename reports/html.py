@@ -59,12 +59,13 @@ def render_page(
     return environment.get_template("report.html.j2").render(
         banner=banner(data.validity),
         sentence=sentence,
+        name=printable(data.run.name),
         run=data.run,
         command=replay_command(data),
         facts=_facts(data),
         plan=data.plan,
         plan_text=printable_plan(data),
-        notes=data.notes,
+        notes=[printable(note) for note in data.notes],
         stories=[_story(data, check) for check in worst_checks(data.verdict)[:STORIES_MAX]],
         stories_left=max(0, len(worst_checks(data.verdict)) - STORIES_MAX),
         checks=[_check_row(check) for check in checks[:CHECKS_MAX]],
@@ -273,7 +274,8 @@ def _availability_text(found: Availability) -> str:
         return "No operation was invoked, so nothing can be said about availability."
     share = percent(found.span_s - found.unavailable_s, found.span_s)
     where = f"from {clock(round(found.longest.begin_s * 1e9))} to {clock(round(found.longest.end_s * 1e9))}"
+    silences = counted(len(found.windows), "silence") if found.windows else "No silence"
     return (
-        f"Served {share} of the time in which operations ran. {counted(len(found.windows), 'silence')} of at least "
-        f"{duration(UNAVAILABLE_S)}; the longest lasted {duration(found.longest.length_s)} ({where})."
+        f"Served {share} of the time in which operations ran. {silences} of at least {duration(UNAVAILABLE_S)}; "
+        f"the longest lasted {duration(found.longest.length_s)} ({where})."
     )

@@ -13,9 +13,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports.canvas import GRID, INK, OUTCOME_COLOURS, Panel, drawing_style, family_colour, fault_span_s, plain, to_svg
+from reports.canvas import (
+    GRID,
+    INK,
+    OUTCOME_COLOURS,
+    Panel,
+    drawing_style,
+    family_colour,
+    fault_span_s,
+    plain,
+    text_colour_on,
+    to_svg,
+)
 from reports.fault_story import FaultStory
 from reports.run_record import Incarnation, RunData
 from reports.statistics import Availability, Recovery, availability, latency_quantiles, recoveries, throughput
@@ -119,6 +130,9 @@ def _quantiles(frame: pd.DataFrame, faults: Sequence[FaultStory], end_s: float) 
 
 def _log_latency(axes: Axes) -> None:
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high / low < 30:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -200,7 +214,12 @@ def _draw_life(axes: Axes, life: Incarnation, lane: int, end_s: float) -> None:
             axes.broken_barh([(begin_s, length_s)], (lane - 0.36, 0.72), facecolor=colour, zorder=2)
             if length_s > 0.03 * end_s:
                 axes.text(
-                    begin_s + length_s / 2, lane, f"{change.term}", color="white", ha="center", va="center_baseline"
+                    begin_s + length_s / 2,
+                    lane,
+                    f"{change.term}",
+                    color=text_colour_on(colour),
+                    ha="center",
+                    va="center_baseline",
                 )
         elif change.role in ROLE_COLOURS:
             colour = ROLE_COLOURS[change.role]
@@ -258,5 +277,5 @@ def _draw_fault(axes: Axes, fault: FaultStory, lane: int, end_s: float) -> None:
         axes.hlines(lane, stop_s, fault.healed_ns / 1e9, color=colour, linewidth=1.5, zorder=1)
     label = plain(" ".join(fault.nodes))
     if length_s > (0.0075 * len(label) + 0.005) * end_s and label:
-        ink = "white" if fault.status == "effective" else INK
+        ink = text_colour_on(colour) if fault.status == "effective" else INK
         axes.text(begin_s + length_s / 2, lane, label, color=ink, ha="center", va="center_baseline", fontsize=7)

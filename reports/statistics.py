@@ -126,7 +126,9 @@ def throughput(frame: pd.DataFrame, *, end_s: float) -> Throughput:
     buckets = max(1, int(np.ceil(end_s / width_s - 1e-9)))
     place = np.minimum((frame["return_s"].to_numpy(dtype=np.float64) / width_s).astype(np.int64), buckets - 1)
     outcomes = frame["outcome"].to_numpy()
-    rates = {name: np.bincount(place[outcomes == name], minlength=buckets).astype(np.float64) / width_s for name in OUTCOMES}
+    rates = {
+        name: np.bincount(place[outcomes == name], minlength=buckets).astype(np.float64) / width_s for name in OUTCOMES
+    }
     return Throughput(width_s, np.arange(buckets) * width_s, rates)
 
 

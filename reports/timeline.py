@@ -22,9 +22,9 @@ __all__ = ["OPERATIONS_MAX", "text_timeline", "timeline_svg"]
 
 OPERATIONS_MAX = 40
 """More than that no eye follows; the last ones are kept, because the contradiction is the last."""
-WIDTH, LEFT, RIGHT = 1000.0, 120.0, 30.0
+WIDTH, LEFT, RIGHT = 1000.0, 120.0, 40.0
 BOX, LABEL_ROW, LANE_GAP, TOP, BOTTOM = 16.0, 15.0, 12.0, 34.0, 40.0
-CHARACTER = 6.6
+CHARACTER = 6.9
 """Width of one character of the labels' fixed-width font at 11 px."""
 STRETCH_MEDIANS_MAX = 6.0
 """A stretch longer than this many medians is cut to it."""
@@ -126,7 +126,7 @@ def _breaks(axis: _Axis, height: float) -> Markup:
         parts.append(
             Markup(
                 '<path d="M{0:.1f} {1}V{2:.1f}" stroke="currentColor" stroke-opacity=".35" stroke-dasharray="2 4"/>'
-                '<text x="{0:.1f}" y="{3:.1f}" text-anchor="middle" opacity=".75">⫽ {4} ⫽</text>'
+                '<text x="{0:.1f}" y="{3:.1f}" text-anchor="middle" opacity=".75">// {4} //</text>'
             ).format(x, TOP - 6, height - BOTTOM + 8, height - BOTTOM + 34, length)
         )
     return Markup("").join(parts)

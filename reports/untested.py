@@ -18,7 +18,7 @@ __all__ = ["untested"]
 
 def untested(data: RunData, frame: pd.DataFrame) -> tuple[str, ...]:
     """One sentence per gap; empty when there is none that the directory shows."""
-    return (*data.notes, *_skipped(data), *_faults(data), *_functions(frame), *_checks(data))
+    return (*map(printable, data.notes), *_skipped(data), *_faults(data), *_functions(frame), *_checks(data))
 
 
 def _skipped(data: RunData) -> Iterable[str]:

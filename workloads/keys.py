@@ -157,7 +157,7 @@ class LiveKeys(msgspec.Struct, frozen=True):
 
 
 def live_keys(live: int, make: MakeGenerator, stream: Stream, *, count: int | None = None) -> Generator:
-    """Every thread on every one of `live` keys, drawn anew for each operation; a key that is done gives way to the next.
+    """Every thread on every one of `live` keys, each drawn by chance; a key that is done makes way for the next.
 
     A key then lives `live` times as long as it would alone, longer than most faults, and what an outage leaves open is
     spread over several keys. Updates reach all live keys: their generators look at `event.operation.key`.

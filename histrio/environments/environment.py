@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from checker.records import NodeExit, Phase, RunEnd
+from histrio.engine import Engine
 from histrio.recorder import Recorder
-from histrio.systems.system import System
+from histrio.systems.system import SimulatedSystem
 from histrio.trial import Trial
 
-__all__ = ["Conducted", "Environment", "OpenRecorder", "Progress"]
+__all__ = ["Conducted", "Environment", "Progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,6 @@ class Conducted:
     end: RunEnd
 
 
-OpenRecorder = Callable[[object], Recorder]
-
-
 class Environment(Protocol):
     """One kind of world."""
 
@@ -58,7 +56,12 @@ class Environment(Protocol):
         ...
 
     def conduct(
-        self, trial: Trial, system: System, recorder: Recorder, on_progress: Callable[[Progress], None] | None
+        self,
+        trial: Trial,
+        system: SimulatedSystem,
+        engine: Engine,
+        recorder: Recorder,
+        on_progress: Callable[[Progress], None] | None,
     ) -> Conducted:
         """Start the system, carry the trial out, heal, stop. Records everything; raises only for harness errors."""
         ...

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -114,7 +115,8 @@ class HistoryBuilder:
         self._events.append((call_ns, len(self._events), call))
         if return_ns is not None:
             end = HistoryLine(
-                index=0, time_ns=return_ns, process=process, type=outcome, f=f, key=key, value=result, error=error, node=node
+                index=0, time_ns=return_ns, process=process, type=outcome,
+                f=f, key=key, value=result, error=error, node=node,
             )  # fmt: skip
             self._events.append((return_ns, len(self._events), end))
 
@@ -171,13 +173,18 @@ SILENCES = ((6.0, 7.4), (15.0, 17.3), (36.0, 37.1))
 
 
 def fault_lines(faults: Sequence[tuple[Any, ...]] = FAULTS) -> tuple[FaultLine, ...]:
-    """Planned, applied, observed, undone, healed; the last of FAULTS plus one that never begins."""
+    """Planned, applied, observed, undone, healed; the last of FAULTS never begins."""
     lines: list[FaultLine] = []
     for fault_id, kind, family, begin, length, nodes, counts in faults:
         begin_ns, end_ns = round(begin * SECOND), round((begin + length) * SECOND)
         lines += [
             FaultPlanned(
-                id=fault_id, time_ns=0, kind=kind, family=family, at={"on": "time", "ns": begin_ns}, for_ns=end_ns - begin_ns
+                id=fault_id,
+                time_ns=0,
+                kind=kind,
+                family=family,
+                at={"on": "time", "ns": begin_ns},
+                for_ns=end_ns - begin_ns,
             ),
             FaultApplied(id=fault_id, time_ns=begin_ns, resolved=nodes, rule=f"{kind} {' '.join(nodes)}"),
         ]
@@ -232,7 +239,7 @@ def busy_trace(lines: int = 20_000) -> tuple[TraceLine, ...]:
         events.append((begin - 0.25, node, life, Became(role="pre-candidate", term=term - 1)))
         events.append((begin - 0.15, node, life, Became(role="candidate", term=term)))
         events.append((begin, node, life, Became(role="leader", term=term)))
-    for (_, node, _), (begin, _, term) in zip(reigns, reigns[1:], strict=False):
+    for (_, node, _), (begin, _, term) in pairwise(reigns):
         life = 1 if node == "n2" else 0
         events.append((begin + 0.1, node, life, Became(role="follower", term=term)))
     for number in range(lines - len(events)):
@@ -253,10 +260,40 @@ def busy_trace(lines: int = 20_000) -> tuple[TraceLine, ...]:
 def stale_read(history: HistoryBuilder, *, begin_ns: int, key: str) -> None:
     """Four operations on `key` of which the last contradicts the others: a stale read."""
     ms = 1_000_000
-    history.add(process=900, f="write", key=key, argument=1, result=1, call_ns=begin_ns, return_ns=begin_ns + 5 * ms, node="n1")
-    history.add(process=901, f="write", key=key, argument=2, result=2, call_ns=begin_ns + 8 * ms, return_ns=begin_ns + 14 * ms, node="n2")
-    history.add(process=902, f="cas", key=key, argument=[2, 7], outcome=LineType.INFO, error="timeout", call_ns=begin_ns + 10 * ms, return_ns=begin_ns + 900 * ms, node="n3")
-    history.add(process=900, f="read", key=key, argument=None, result=1, call_ns=begin_ns + 2400 * ms, return_ns=begin_ns + 2403 * ms, node="n1")
+    history.add(
+        process=900, f="write", key=key, argument=1, result=1, call_ns=begin_ns, return_ns=begin_ns + 5 * ms, node="n1"
+    )
+    history.add(
+        process=901,
+        f="write",
+        key=key,
+        argument=2,
+        result=2,
+        call_ns=begin_ns + 8 * ms,
+        return_ns=begin_ns + 14 * ms,
+        node="n2",
+    )
+    history.add(
+        process=902,
+        f="cas",
+        key=key,
+        argument=[2, 7],
+        outcome=LineType.INFO,
+        error="timeout",
+        call_ns=begin_ns + 10 * ms,
+        return_ns=begin_ns + 900 * ms,
+        node="n3",
+    )
+    history.add(
+        process=900,
+        f="read",
+        key=key,
+        argument=None,
+        result=1,
+        call_ns=begin_ns + 2400 * ms,
+        return_ns=begin_ns + 2403 * ms,
+        node="n1",
+    )
 
 
 def stale_read_check(history: Sequence[HistoryLine]) -> CheckResult:
@@ -278,7 +315,9 @@ def stale_read_check(history: Sequence[HistoryLine]) -> CheckResult:
 def busy_directory(directory: Path, *, operations: int = 12_000, trace_lines: int = 20_000) -> Path:
     """A valid run with faults of every status."""
     verdict = a_verdict(
-        a_check(budget={"configurations": 48_120, "configurations_max": 2_000_000, "seconds": 0.84, "seconds_max": 60.0}),
+        a_check(
+            budget={"configurations": 48_120, "configurations_max": 2_000_000, "seconds": 0.84, "seconds_max": 60.0}
+        ),
         a_check("election-safety"),
         a_check("liveness"),
     )
@@ -296,19 +335,16 @@ def busy_directory(directory: Path, *, operations: int = 12_000, trace_lines: in
 def invalid_directory(directory: Path, *, operations: int = 2_000) -> Path:
     """A run with a stale read."""
     builder = HistoryBuilder()
-    for line in ():
-        del line
     stale_read(builder, begin_ns=15 * SECOND, key="x")
-    extra = builder
     random = Random("7/invalid")
     for number in range(operations):
         call_ns = 2 * SECOND + number * 48 * SECOND // operations
         latency = round(random.lognormvariate(1.2, 0.5) * 1_000_000)
-        extra.add(
+        builder.add(
             process=number % 10, f="write", key=f"k{number % 5}", argument=number, result=number, call_ns=call_ns,
             return_ns=min(call_ns + latency, call_ns + 10 * 48 * SECOND // operations - 1), node=f"n{number % 5 + 1}",
         )  # fmt: skip
-    history = extra.lines()
+    history = builder.lines()
     return write_directory(
         directory,
         run=a_run(bug="read_without_quorum"),
