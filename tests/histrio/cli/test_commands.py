@@ -425,9 +425,11 @@ def test_a_single_history_that_is_invalid_is_explained(world: World, tmp_path: P
 
 def test_how_a_history_is_to_be_judged_is_passed_on(world: World, tmp_path: Path) -> None:
     file = some_histories(tmp_path, "a.log") / "a.log"
-    world.call("check", str(file), "--model", "register", "--initial", "[1]", "--format", "jepsen", "--budget", "500")
+    world.call(
+        "check", str(file), "--model", "register", "--initial", "[1]", "--format", "jepsen-log", "--budget", "500"
+    )
     (question,) = world.questions
-    assert (question.model, question.format, question.budget) == ("register", "jepsen", 500)
+    assert (question.model, question.format, question.budget) == ("register", "jepsen-log", 500)
     assert question.initial is not None
     assert bytes(question.initial) == b"[1]"
 
@@ -436,12 +438,19 @@ def test_a_run_directory_with_a_model_is_judged_as_a_history(world: World) -> No
     world.run()
     answer = world.call("check", str(world.only_run().path), "--model", "register")
     assert answer.out == "history.jsonl: valid\n"
+    assert world.questions[0].whole
+
+
+def test_only_the_history_of_a_run_that_was_cut_off_may_lack_the_end_of_its_last_line(world: World) -> None:
+    world.call("check", str(a_killed_run(world).path), "--model", "register")
+    assert not world.questions[0].whole
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--model", "cas-registr"], "did you mean `cas-register`?"),
+        (["--model", "register", "--format", "jepsen-lag"], "did you mean `jepsen-log`?"),
         (["--model", "register", "--initial", "{"], "no JSON"),
         (["--model", "register", "--budget", "0"], "--budget"),
         (["--budget", "3"], "--budget has no meaning without --model"),
@@ -473,7 +482,7 @@ def test_list_names_everything_that_options_take(world: World) -> None:
 
 def test_list_as_json_has_the_families_with_their_kinds(world: World) -> None:
     catalogue = world.call("list", "--json").json
-    assert list(catalogue) == ["environments", "systems", "workloads", "nemeses", "bugs", "models"]
+    assert list(catalogue) == ["environments", "systems", "workloads", "nemeses", "bugs", "models", "formats"]
     assert catalogue["nemeses"][0]["kinds"] == [{"name": "partition-halves", "about": "two halves"}]
 
 

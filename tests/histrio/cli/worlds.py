@@ -32,7 +32,7 @@ from checker.verdict import compose
 from histrio.catalogue import Catalogue, Entry
 from histrio.cli_call import Terminal
 from histrio.cli_main import call_command
-from histrio.cli_services import HistoryQuestion, Services
+from histrio.cli_services import HistoryAnswer, HistoryQuestion, Services
 from histrio.environments.environment import Progress
 from histrio.store import RunDirectory
 from histrio.trial import Trial, TrialSpec
@@ -54,6 +54,7 @@ CATALOGUE = Catalogue(
     ),
     bugs=(Entry(name="leader_local_read", about="reads alone", system="raft_trio"),),
     models=(Entry(name="register", about=""), Entry(name="cas-register", about="")),
+    formats=(Entry(name="jepsen-log", about="text"),),
 )
 
 
@@ -171,12 +172,12 @@ class World:
         RunDirectory.load(path).write_verdict(self.verdict)
         return self.verdict
 
-    def _check_history(self, path: Path, question: HistoryQuestion) -> CheckResult:
+    def _check_history(self, path: Path, question: HistoryQuestion) -> HistoryAnswer:
         self.questions.append(question)
         result = self.histories.get(path.name, a_check(Validity.VALID))
         if isinstance(result, Exception):
             raise result
-        return result
+        return HistoryAnswer(result=result)
 
 
 @dataclass(frozen=True)
