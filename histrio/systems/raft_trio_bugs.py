@@ -110,5 +110,5 @@ _CATALOGUE = (
 
 PLANTED: Mapping[str, PlantedBug] = {planted.bug.name: planted for planted in _CATALOGUE}
 
-DEMO_BUG = "leader_local_read"
+DEMO_BUG = "ack_on_append"
 """What `histrio demo` looks for."""
