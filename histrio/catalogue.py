@@ -40,6 +40,8 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     bugs: tuple[Entry, ...]
     models: tuple[Entry, ...]
     formats: tuple[Entry, ...]
+    demo_bug: str
+    """The one that `histrio demo` looks for."""
 
 
 def find(word: str, entries: Iterable[Entry], *, option: str, noun: str) -> Entry:

@@ -40,6 +40,7 @@ def _catalogue() -> Catalogue:
     from checker.formats import Format
     from checker.models import MODELS
     from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+    from histrio.systems.raft_trio_bugs import DEMO_BUG
     from nemesis.registry import FAMILIES
     from workloads.registry import WORKLOADS
 
@@ -63,6 +64,7 @@ def _catalogue() -> Catalogue:
         ),
         models=tuple(Entry(name=name, about=MODELS_ABOUT[name]) for name in MODELS),
         formats=tuple(Entry(name=name, about=FORMATS_ABOUT[name]) for name in get_args(Format)),
+        demo_bug=DEMO_BUG,
     )
 
 

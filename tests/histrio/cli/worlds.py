@@ -55,6 +55,7 @@ CATALOGUE = Catalogue(
     bugs=(Entry(name="leader_local_read", about="reads alone", system="raft_trio"),),
     models=(Entry(name="register", about=""), Entry(name="cas-register", about="")),
     formats=(Entry(name="jepsen-log", about="text"),),
+    demo_bug="leader_local_read",
 )
 
 
@@ -63,6 +64,17 @@ def a_check(validity: Validity, name: str = "linearizability") -> CheckResult:
     details = ("n1  |-- write 2 --|", "n2          |-- read 1 --|")
     evidence = Evidence(summary=f"the summary of {name}", details=() if anomaly is None else details)
     return CheckResult(name=name, validity=validity, anomaly=anomaly, evidence=evidence)
+
+
+INVALID = compose([a_check(Validity.INVALID), a_check(Validity.VALID, "liveness")])
+SEVERITIES = {
+    Validity.VALID: 0,
+    Validity.INVALID: 1,
+    Validity.UNKNOWN: 2,
+    Validity.VACUOUS: 3,
+    Validity.HARNESS_ERROR: 70,
+}
+"""The exit code of each validity (architecture.md §4)."""
 
 
 def a_record(seed: int = 7, *, end: RunEnd | None = None) -> RunRecord:
