@@ -44,7 +44,7 @@ DEMO: Mapping[str, object] = {
     "seed": 1,
     "expect": "invalid",
 }
-"""Long enough for a few changes of leader: 21 seeds of 21 find the bug."""
+"""Long enough for a few changes of leader: seeds 1 to 21 all find the bug within 15 s."""
 DEMO_SETTINGS = ("seed", "bug", "store")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
