@@ -40,7 +40,9 @@ class VerdictAnswer(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     report: str | None
     replay: str
-    """The command that runs it again."""
+    """The command that runs the recorded trial again, bit for bit."""
+    run: str | None
+    """The command that plans and runs the same trial without the directory."""
     expected: str | None = None
     """The --expect value."""
     checks: tuple[CheckResult, ...]

@@ -38,6 +38,7 @@ def test_a_run_says_its_seed_first_and_last_and_how_to_repeat_it_on_one_line(wor
     assert answer.err.startswith("seed 7  ")
     assert answer.out.splitlines()[-1] == "seed    7"
     assert f"again   histrio replay {run.path}" in answer.out.splitlines()
+    assert "anew    histrio run --seed 7" in answer.out.splitlines()
     assert f"report  {run.report_html}" in answer.out.splitlines()
 
 
@@ -68,6 +69,7 @@ def test_the_json_of_a_run_has_all_that_a_script_needs(world: World) -> None:
         "directory": str(run.path),
         "report": str(run.report_html),
         "replay": f"histrio replay {run.path}",
+        "run": "histrio run --seed 7",
         "expected": None,
         "checks": [],
     }
