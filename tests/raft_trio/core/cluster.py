@@ -170,6 +170,8 @@ class Cluster:
         self.watcher = Watcher(self.members)
         self.reads: dict[tuple[NodeId, int], int] = {}
         """Open reads: what was committed anywhere when they were invoked."""
+        self.observe: Callable[[NodeId, Ready], None] = lambda node, ready: None
+        """Sees every hand-over."""
         self.answers: dict[tuple[NodeId, int], int | None] = {}
         for node in self.ids:
             self._start(node)
@@ -228,6 +230,7 @@ class Cluster:
         """Take the node's hand-over: write, send what may go, hold the rest, check everything."""
         member = self.members[node]
         ready = member.up.take_ready(self.now_ns)
+        self.observe(node, ready)
         self.watcher.see(node, ready)
         if ready.persist is not None:
             member.disk.queue.append(ready.persist)

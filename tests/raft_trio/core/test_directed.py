@@ -9,7 +9,7 @@ import pytest
 from raft_trio.config import RaftNodeConfig
 from raft_trio.messages import AppendEntriesRequest, AppendEntriesResponse, RequestVoteResponse
 from raft_trio.rules import RULES, Rules
-from raft_trio.types import Role
+from raft_trio.types import EntryType, LogEntry, Role
 from tests.raft_trio.core.cluster import Cluster, Violation
 from tests.raft_trio.core.planted import PLANTED
 
@@ -121,6 +121,16 @@ def one_reply_twice(rules: Rules) -> None:
     cluster.campaign("n3", only=["n3", "n4", "n5"])
 
 
+def entry_replaced_while_its_write_is_under_way(rules: Rules) -> None:
+    """etcd's async storage writes: a finished write says nothing about what was truncated meanwhile (ABA)."""
+    cluster = paper(3, rules)
+    for leader, term in (("n2", 1), ("n3", 2)):
+        entry = LogEntry(1, term, EntryType.COMMAND)
+        cluster.push(leader, "n1", AppendEntriesRequest(term, leader, 0, 0, (entry,), 0))
+    cluster.sync("n1")
+    cluster.sync("n1")
+
+
 def stepping_down_and_voting_again(rules: Rules) -> None:
     """Hazelcast #16643, CCF #8094: the vote outlives a step-down within the term."""
     cluster = paper(3, rules)
@@ -142,6 +152,7 @@ DIRECTED: dict[str, Callable[[Rules], None]] = {
     "C2 commits up to its own last index": old_leader_with_a_tail,
     "L10 takes acknowledgements of old terms": acknowledgement_held_across_a_term,
     "R7 joins a round already sent": acknowledgements_of_an_earlier_round,
+    "P17 believes a write that was truncated": entry_replaced_while_its_write_is_under_way,
     "R2 reads without a quorum": deposed_leader_reads,
     "E5 counts replies instead of voters": one_reply_twice,
 }

@@ -23,7 +23,7 @@ def agreeing(electorates: Electorates, supporters: set[str]) -> bool:
 
 
 @given(electorates, values)
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=120)
 def test_the_quorum_value_is_the_largest_number_that_a_quorum_has_reached(
     electorates: Electorates, values: dict[str, int]
 ) -> None:
@@ -33,7 +33,7 @@ def test_the_quorum_value_is_the_largest_number_that_a_quorum_has_reached(
 
 
 @given(electorates, votes)
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=120)
 def test_an_election_is_won_lost_or_open_exactly_as_the_missing_votes_allow(
     electorates: Electorates, votes: dict[str, bool]
 ) -> None:

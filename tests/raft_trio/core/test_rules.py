@@ -39,7 +39,7 @@ def request(leader: Terms, prev: int, count: int) -> AppendEntriesRequest:
 
 
 @given(pairs, st.data())
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=100)
 def test_merging_yields_the_leaders_prefix_and_removes_nothing_that_matches(
     logs: tuple[Terms, Terms], data: st.DataObject
 ) -> None:
@@ -65,7 +65,7 @@ def test_merging_yields_the_leaders_prefix_and_removes_nothing_that_matches(
 
 
 @given(pairs)
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=100)
 def test_hints_lead_to_the_last_matching_entry_in_at_most_one_step_per_term(logs: tuple[Terms, Terms]) -> None:
     """Raft §5.3 end: one refusal per conflicting term at most, never below the match (L11, seed faults 13, 14)."""
     leader, follower = logs
@@ -87,7 +87,7 @@ def test_hints_lead_to_the_last_matching_entry_in_at_most_one_step_per_term(logs
 
 
 @given(terms, terms)
-@settings(derandomize=True, max_examples=100)
+@settings(derandomize=True, max_examples=60)
 def test_of_two_logs_at_least_one_is_up_to_date_for_the_other(one: Terms, other: Terms) -> None:
     """Raft §5.4.1: a total order by last term, then length."""
     a = (one[-1] if one else 0, len(one))
