@@ -215,14 +215,18 @@ class Node:
         self._trace += service.traced
         service.traced.clear()
         frames = self._take_frames() if self._outbox else ()
-        replies, service.replies = tuple(service.replies), []
+        replies: tuple[tuple[str, ClientReply], ...] = ()
+        if service.replies:
+            replies = tuple(service.replies)
+            service.replies.clear()
         return NodeEffects(frames, replies, batches, self._wake_at_ns(), self._take_trace())
 
     def _act(self, ready: Ready) -> tuple[FileBatch, ...]:
         """Does what the core asks for. Returns what must be written."""
         self._trace += ready.trace
         batches = () if ready.persist is None else (self._persist(ready.persist),)
-        self._post(ready.messages)
+        if ready.messages:
+            self._post(ready.messages)
         if ready.messages_after_sync:
             if self._written_token > self._done_token:
                 self._held.append((self._written_token, ready.messages_after_sync))
@@ -263,6 +267,8 @@ class Node:
         return tuple(frames)
 
     def _take_trace(self) -> tuple[TraceEvent, ...]:
+        if not self._trace:
+            return ()
         trace = tuple(self._trace)
         self._trace.clear()
         return trace
