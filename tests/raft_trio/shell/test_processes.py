@@ -16,7 +16,7 @@ from tests.raft_trio.shell.processes import processes
 
 async def test_three_processes_keep_a_put_through_a_kill_of_all_of_them(tmp_path: Path) -> None:
     """Issue #2, point 4: elect, put, get; kill -9 of all three, restart, and the put is still there."""
-    with trio.fail_after(6), processes(tmp_path) as cluster:
+    with trio.fail_after(20), processes(tmp_path) as cluster:
         async with open_client(cluster.members) as client:
             await client.put("k", {"v": 1})
             assert await client.get("k") == kv.Found({"v": 1})
