@@ -91,7 +91,10 @@ class Stuck:
     """Illegal: it cannot be placed by its return. Unknown: the furthest return that the search worked on."""
     prefix: tuple[Operation, ...]
     """A linearization of what precedes that return: one of the longest there are."""
+    step: int
+    """So many returns could be placed."""
     survivors: tuple[Survivor, ...] = ()
+    """Configurations that were possible then, at most ten."""
     relaxed: bool = False
     """Found with crashed operations allowed to take effect repeatedly; the verdict holds all the more without."""
 
@@ -223,6 +226,7 @@ def _stuck(problem: Problem, transitions: Transitions, end: SearchEnd, *, relaxe
     return Stuck(
         operation=operations[at.returning],
         prefix=tuple(operations[number] for number in order),
+        step=end.step,
         survivors=survivors,
         relaxed=relaxed,
     )

@@ -352,7 +352,8 @@ class Search:
     def _successors(self, configuration: Configuration, step: int) -> list[Configuration]:
         """What one more state-changing operation, and all that takes effect in passing, can lead to."""
         state, must, may, trail = configuration
-        opened, transitions, found = self._open, self._transitions, []
+        opened, transitions = self._open, self._transitions
+        found: list[Configuration] = []
         row, holder, absorbable = transitions.rows[state], opened.holder, opened.absorbable
         reusable = opened.crashed if self._pass.relaxed else 0
         for group in opened.changing.values():
