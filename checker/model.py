@@ -13,12 +13,14 @@ from typing import Any, Generic, TypeVar
 from checker.history import Operation, Outcome, freeze
 
 __all__ = [
+    "ELSEWHERE",
     "NOTHING",
     "Anomaly",
     "Clock",
     "Contradiction",
     "Footprint",
     "Model",
+    "Nothing",
     "Refused",
     "Traits",
     "describe",
@@ -97,6 +99,7 @@ class Traits:
 class Footprint:
     """Which states an operation tells apart, for models whose state is one value that is replaced as a whole.
 
+    `step` must accept the state ELSEWHERE, which equals no value: it stands for all values that nobody asks for.
     Outside `mentions` the operation treats all states alike: it is refused in each, or leaves each as it is, or leads
     from each to the same one. Verified while checking, as `Traits` are.
     """
@@ -110,11 +113,24 @@ class Footprint:
     """It is refused inside `mentions`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The type of ELSEWHERE: some value that no operation asks for any more."""
+
+    def __repr__(self) -> str:
+        return "(a value nobody asks for)"
+
+
+ELSEWHERE = Elsewhere()
+
+
 def describe_value(value: Any) -> str:
     """A value for people: JSON's words for null and booleans, strings quoted only where they would mislead."""
     match value:
         case None:
             return "nil"
+        case Elsewhere():
+            return repr(value)
         case str() if value.isidentifier():
             return value
         case list() | tuple():

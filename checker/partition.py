@@ -15,8 +15,9 @@ from typing import Any
 from checker.history import Operation
 from checker.linearization import linearize
 from checker.model import Model
-from checker.problem import NEVER, Problem, Transitions, compile_problem
+from checker.problem import NEVER, Problem, compile_problem
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
+from checker.transitions import Transitions
 
 __all__ = [
     "DEFAULT_BUDGET",

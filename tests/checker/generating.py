@@ -61,6 +61,8 @@ class _World:
     def invoke(self, index: int) -> Operation:
         draw = self.rng.random()
         self.process += 1
+        f: str
+        value: Any
         if draw < self.shape.read:
             f, value = "read", None
         elif draw < self.shape.read + self.shape.cas:
