@@ -307,7 +307,7 @@ class QuorumDurable:
 
     A copy counts if it was ever synced, survived a restart, or is in the node's log at the end (it may have been synced
     without our knowing). So an entry that is committed without being synced is seen once a crash takes it away. Judged
-    against every configuration the trace shows; one satisfied is enough. Without configurations nothing is judged.
+    against every configuration the trace shows, one satisfied is enough; without any, all traced nodes are voters.
     """
 
     def __init__(self) -> None:
@@ -336,9 +336,8 @@ class QuorumDurable:
         for view in views:
             self._count(view, view.log.last_index)
         bits = {view.name: view.bit for view in views}
-        majorities = [(sum(bits.get(name, 0) for name in voters), len(voters) // 2 + 1) for voters in self._voters]
-        if majorities:
-            self._judge(majorities)
+        configurations = self._voters or [frozenset(bits)]
+        self._judge([(sum(bits.get(name, 0) for name in voters), len(voters) // 2 + 1) for voters in configurations])
         return self.findings.result()
 
     def _judge(self, majorities: Sequence[tuple[int, int]]) -> None:
