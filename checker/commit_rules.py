@@ -239,15 +239,24 @@ class CommittedDurable:
             known = self._removed.get(key)
             if known is None or known[0] < view.term:
                 self._removed[key] = (view.term, line)
-        if event.index <= min(view.committed_ever, log.last_index):
-            term = log.term_at(event.index)
-            text = (
-                f"{line.node} removed its log from index {event.index} (term {term}) on; "
-                f"its commit index was {view.committed_ever}"
-            )
-            self.findings.add(
-                "committed-entry-truncated", text, line, role=view.role, term=view.term, index=event.index
-            )
+        self._own_commits(view, line, event.index)
+
+    def _own_commits(self, view: NodeView, line: TraceLine, first: int) -> None:
+        """Of what is removed, the node itself knew as committed: only entries that are those which were committed.
+
+        A node that knew of a commit before its own copy was durable may come back from a crash with an older, other
+        entry there, which it rightly removes.
+        """
+        log = view.log
+        for index in range(max(first, log.base + 1), min(view.committed_ever, log.last_index) + 1):
+            known = self._committed.get(index)
+            if known is not None and known[0] == log.term_at(index):
+                text = (
+                    f"{line.node} removed entry {index} of term {known[0]}; "
+                    f"it had known entries up to {view.committed_ever} as committed"
+                )
+                self.findings.add("committed-entry-truncated", text, line, role=view.role, term=view.term, index=index)
+                return
 
     def _truncated_finding(self, index: int, entry_term: int, term: int, line: TraceLine, commit: TraceLine) -> None:
         text = (
