@@ -32,19 +32,25 @@ def compose(checks: Sequence[CheckResult]) -> Verdict:
 def signature_of(check: CheckResult) -> str:
     """What shrinking and de-duplication hold constant: `check/class/kinds`, for an invariant `rule/class/role`.
 
-    Kinds come from `figures["operations"]`, sorted and joined by `+`, else the role from `figures["role"]`; parts that
-    the check does not know are left out. No times, keys, nodes or terms, which change from seed to seed.
+    Kinds come from `figures["operation_kinds"]` (or a list `figures["operations"]`; a count of that name is none),
+    sorted and joined by `+`, else the role from `figures["role"]`; parts that the check does not know are left out. No
+    times, keys, nodes or terms, which change from seed to seed.
     """
     figures = check.evidence.figures
     parts = [check.name]
     if check.anomaly:
         parts.append(check.anomaly)
-    if operations := figures.get("operations"):
-        kinds = [operations] if isinstance(operations, str) else sorted({str(kind) for kind in operations})
+    kinds = _kinds(figures.get("operation_kinds")) or _kinds(figures.get("operations"))
+    role = figures.get("role")
+    if kinds:
         parts.append("+".join(kinds))
-    elif role := figures.get("role"):
+    elif role:
         parts.append(str(role))
     return "/".join(parts)
+
+
+def _kinds(value: object) -> list[str]:
+    return sorted({str(kind) for kind in value}) if isinstance(value, list | tuple) else []
 
 
 def exit_code(validity: Validity) -> int:

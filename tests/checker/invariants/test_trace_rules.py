@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checker.records import Configuration, Restored, TraceLine, Validity
+from checker.records import AnyTraceEvent, Configuration, TraceLine, Validity
 from checker.trace_rules import TRACE_RULES, check_trace
 from tests.checker.invariants.model import BUGS, Bug, broken_trace, legal_trace
 from tests.checker.invariants.traces import (
@@ -248,9 +248,7 @@ def test_an_older_snapshot_over_a_newer_state_is_seen() -> None:
 
 def test_two_nodes_that_commit_different_entries_are_seen() -> None:
     """Raft §5.4.3. Planted bug C2: a follower commits entries it did not compare."""
-    lines = trace(
-        n1=COMMITTED_BY_N1, n2=SYNCED_BY_N2, n3=[restored(), appended(1, 1), appended(2, 0 + 2), committed(2)]
-    )
+    lines = trace(n1=COMMITTED_BY_N1, n2=SYNCED_BY_N2, n3=[restored(), appended(1, 1), appended(2, 2), committed(2)])
     assert found(lines) == {"committed-durable": "committed-entries-differ"}
 
 
@@ -343,7 +341,7 @@ def test_copies_that_may_have_been_synced_count() -> None:
 
 def test_learners_are_no_majority() -> None:
     """Planted bug C9."""
-    voters = Configuration(index=0, voters=("n1", "n2", "n3"), learners=("n4", "n5"))
+    voters: AnyTraceEvent = Configuration(index=0, voters=("n1", "n2", "n3"), learners=("n4", "n5"))
     leads = [*LEADER[:1], voters, *LEADER[1:], appended(1, 1), synced(1, 1), committed(1)]
     copy = [restored(), became("follower", 1), appended(1, 1), synced(1, 1)]
     learners_only = trace(n1=leads, n2=[restored()], n3=[restored()], n4=copy, n5=copy)
@@ -385,7 +383,7 @@ def test_different_entries_applied_at_one_index_are_seen() -> None:
         ([committed(1), applied(1, 1, digest=3)], "applied-other-than-logged"),
     ],
 )
-def test_what_is_applied_wrongly_is_seen(events: list[Restored], anomaly: str) -> None:
+def test_what_is_applied_wrongly_is_seen(events: list[AnyTraceEvent], anomaly: str) -> None:
     lines = trace(n2=[*SYNCED_BY_N2, *events])
     assert found(lines) == {"state-machine-safety": anomaly}
 

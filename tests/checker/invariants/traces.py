@@ -31,6 +31,7 @@ __all__ = [
     "committed",
     "found",
     "restored",
+    "results",
     "snapshot",
     "synced",
     "trace",
@@ -61,46 +62,46 @@ def results(lines: Sequence[TraceLine]) -> tuple[CheckResult, ...]:
     return check_trace(lines)
 
 
-def restored(last: tuple[int, int] = (0, 0), *, term: int | None = None, vote: str | None = None) -> Restored:
+def restored(last: tuple[int, int] = (0, 0), *, term: int | None = None, vote: str | None = None) -> AnyTraceEvent:
     """last: (index, term) of the last entry. term: the node's, by default the last entry's."""
     index, last_term = last
     return Restored(term=last_term if term is None else term, voted_for=vote, last_index=index, last_term=last_term)
 
 
-def became(role: Role, term: int) -> Became:
+def became(role: Role, term: int) -> AnyTraceEvent:
     return Became(role=role, term=term)
 
 
-def voted(term: int, candidate: str) -> Voted:
+def voted(term: int, candidate: str) -> AnyTraceEvent:
     return Voted(term=term, candidate=candidate)
 
 
-def appended(index: int, term: int, digest: int | None = None) -> Appended:
+def appended(index: int, term: int, digest: int | None = None) -> AnyTraceEvent:
     """By default the digest that every other entry of this index and term has here too."""
     return Appended(index=index, term=term, digest=digest_of(index, term) if digest is None else digest)
 
 
-def truncated(index: int) -> Truncated:
+def truncated(index: int) -> AnyTraceEvent:
     return Truncated(index=index)
 
 
-def synced(index: int, term: int) -> Synced:
+def synced(index: int, term: int) -> AnyTraceEvent:
     return Synced(index=index, term=term)
 
 
-def committed(index: int) -> Committed:
+def committed(index: int) -> AnyTraceEvent:
     return Committed(index=index)
 
 
-def applied(index: int, term: int, digest: int | None = None) -> Applied:
+def applied(index: int, term: int, digest: int | None = None) -> AnyTraceEvent:
     return Applied(index=index, digest=digest_of(index, term) if digest is None else digest)
 
 
-def snapshot(index: int, term: int, *, digest: int = 7, installed: bool = False) -> Snapshot:
+def snapshot(index: int, term: int, *, digest: int = 7, installed: bool = False) -> AnyTraceEvent:
     return Snapshot(index=index, term=term, digest=digest, installed=installed)
 
 
-def acknowledged(operation: str, index: int) -> Acknowledged:
+def acknowledged(operation: str, index: int) -> AnyTraceEvent:
     return Acknowledged(operation=operation, index=index)
 
 
