@@ -19,6 +19,7 @@ from checker.records import (
     Evidence,
     HistoryLine,
     LineType,
+    NodeExit,
     Phase,
     Restored,
     Snapshot,
@@ -26,13 +27,10 @@ from checker.records import (
     Validity,
 )
 
-__all__ = ["NodeExit", "check_liveness", "check_node_exits"]
+__all__ = ["check_liveness", "check_node_exits"]
 
 LIVENESS_PHASE = "liveness"
 READS = ("read", "get")
-
-NodeExit = tuple[str, int, str]
-"""(node, time in nanoseconds of the run's clock, reason) of a node that ended although nobody killed it."""
 
 Lack = tuple[str, str]
 """(anomaly class, what was missing)."""
@@ -98,8 +96,9 @@ def check_node_exits(exits: Sequence[NodeExit]) -> CheckResult:
     if not exits:
         evidence = Evidence(summary="no node ended by itself")
         return CheckResult(name="node-exits", validity=Validity.VALID, evidence=evidence)
-    details = tuple(f"{time_ns / 1e9:.6f} s  {node}: {reason}" for node, time_ns, reason in exits)
-    node, time_ns, reason = exits[0]
+    told = [(left.node, left.time_ns, left.reason) for left in exits]
+    details = tuple(f"{time_ns / 1e9:.6f} s  {node}: {reason}" for node, time_ns, reason in told)
+    node, time_ns, reason = told[0]
     return CheckResult(
         name="node-exits",
         validity=Validity.INVALID,

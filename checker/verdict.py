@@ -32,25 +32,19 @@ def compose(checks: Sequence[CheckResult]) -> Verdict:
 def signature_of(check: CheckResult) -> str:
     """What shrinking and de-duplication hold constant: `check/class/kinds`, for an invariant `rule/class/role`.
 
-    Kinds come from `figures["operation_kinds"]` (or a list `figures["operations"]`; a count of that name is none),
-    sorted and joined by `+`, else the role from `figures["role"]`; parts that the check does not know are left out. No
-    times, keys, nodes or terms, which change from seed to seed.
+    Kinds come from `figures["kinds"]`, sorted and joined by `+`, else the role from `figures["role"]`; parts that the
+    check does not know are left out. No times, keys, nodes or terms, which change from seed to seed.
     """
     figures = check.evidence.figures
     parts = [check.name]
     if check.anomaly:
         parts.append(check.anomaly)
-    kinds = _kinds(figures.get("operation_kinds")) or _kinds(figures.get("operations"))
-    role = figures.get("role")
-    if kinds:
-        parts.append("+".join(kinds))
+    kinds, role = figures.get("kinds"), figures.get("role")
+    if isinstance(kinds, list | tuple) and kinds:
+        parts.append("+".join(sorted({str(kind) for kind in kinds})))
     elif role:
         parts.append(str(role))
     return "/".join(parts)
-
-
-def _kinds(value: object) -> list[str]:
-    return sorted({str(kind) for kind in value}) if isinstance(value, list | tuple) else []
 
 
 def exit_code(validity: Validity) -> int:

@@ -20,6 +20,7 @@ from checker.records import (
     Header,
     HistoryLine,
     LineType,
+    NodeExit,
     Phase,
     RunEnd,
     RunRecord,
@@ -90,6 +91,7 @@ REQUIRED: dict[type[msgspec.Struct], tuple[str, ...]] = {
     CheckResult: ("name", "validity", "evidence"),
     Evidence: ("summary",),
     Phase: ("name", "begin_ns"),
+    NodeExit: ("node", "time_ns", "reason"),
     RunEnd: ("time_ns", "reason"),
     RunRecord: (
         "name",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checker.liveness import check_liveness, check_node_exits
-from checker.records import AnyTraceEvent, CheckResult, Committed, HistoryLine, Phase, TraceLine, Validity
+from checker.records import AnyTraceEvent, CheckResult, Committed, HistoryLine, NodeExit, Phase, TraceLine, Validity
 from tests.checker.invariants.histories import MS, at, call, fail, history, info, ok
 from tests.checker.invariants.traces import applied, became, restored, snapshot, trace
 
@@ -151,7 +151,8 @@ def test_a_phase_in_which_nothing_was_asked_is_vacuous() -> None:
 def test_a_node_that_ends_by_itself_is_a_violation() -> None:
     """docs/architecture.md §8: an unplanned node exit is invalid."""
     assert check_node_exits([]).validity is Validity.VALID
-    result = check_node_exits([("n2", 1_500 * MS, "AssertionError: term went back"), ("n3", 2_000 * MS, "signal 11")])
+    first = NodeExit(node="n2", time_ns=1_500 * MS, reason="AssertionError: term went back")
+    result = check_node_exits([first, NodeExit(node="n3", time_ns=2_000 * MS, reason="signal 11")])
     assert (result.validity, result.anomaly, result.key) == (Validity.INVALID, "unplanned-exit", "n2")
     assert result.evidence.summary == "n2 ended by itself at 1.500 s: AssertionError: term went back"
     assert result.evidence.details[1].endswith("n3: signal 11")

@@ -50,10 +50,9 @@ def test_of_equally_severe_checks_the_first_names_the_signature() -> None:
 @pytest.mark.parametrize(
     ("figures", "signature"),
     [
-        ({"operation_kinds": ["write", "read", "write"]}, "rule/anomaly/read+write"),
-        ({"operations": ["write", "read"]}, "rule/anomaly/read+write"),
-        ({"operations": 2431, "operation_kinds": ("cas",)}, "rule/anomaly/cas"),
-        ({"operations": 2431}, "rule/anomaly"),
+        ({"kinds": ["write", "read", "write"]}, "rule/anomaly/read+write"),
+        ({"kinds": ("cas",), "role": "leader"}, "rule/anomaly/cas"),
+        ({"kinds": [], "operations": 2431}, "rule/anomaly"),
         ({"role": "leader", "node": "n3", "term": 7}, "rule/anomaly/leader"),
         ({"role": None}, "rule/anomaly"),
         ({}, "rule/anomaly"),

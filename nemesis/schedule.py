@@ -1,0 +1,236 @@
+"""Drawing a plan: which faults, when, how long. All chance comes from named streams of the seed.
+
+Every seed draws its own subset of kinds, its own rates and its own share of traps (swarm testing: Groce et al., "Swarm
+testing", ISSTA 2012): a run in which everything goes wrong all the time explores less than runs that each do a few
+things. Two promises hold for all of them: everything that was asked for takes part at least twice by the clock, with a
+length that leaves evidence; and the cluster has quiet stretches, so that clients get most of their work done.
+
+Here belongs the drawing; what the kinds are is `nemesis.registry`, what happens at injection `nemesis.targets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from random import Random
+
+import msgspec
+
+from nemesis.errors import Unavailable, UnknownNemesis
+from nemesis.kinds import EVENTS, Kind
+from nemesis.plan import AtEvent, AtTime, Fault, Plan, Target, When
+from nemesis.registry import FAMILIES, KINDS
+
+__all__ = ["ALL", "NONE", "Drawn", "draw_plan"]
+
+ALL = "all"
+NONE = "none"
+
+_MS = 1_000_000
+_S = 1_000 * _MS
+
+_CLOCKED_MIN = 2
+"""Faults by the clock for every name asked for."""
+_FAULTS_BASE = 8
+_FAULTS_PER_MINUTE = 14
+"""60 s: 22 faults, 10 s: 10, 4 s: 9; short runs are denser, because they are run by the thousand."""
+_LENGTH_SHARE = 6
+"""No fault lasts longer than a sixth of the load phase."""
+_TRAP_SERIES_MAX = 3
+
+
+class Drawn(msgspec.Struct, frozen=True):
+    """A plan, and what could not be part of it."""
+
+    plan: Plan
+    skipped: dict[str, str]
+    """Kind -> reason. Never silently empty: what was asked for is in the plan, skipped here, or refused."""
+
+
+class _Team(msgspec.Struct, frozen=True):
+    """One name that was asked for, with the kinds this seed uses of it."""
+
+    kinds: tuple[Kind, ...]
+    weight: int
+
+
+def draw_plan(
+    *,
+    seed: int,
+    nodes: tuple[str, ...],
+    workload: str,
+    asked: tuple[str, ...],
+    duration_ns: int,
+    capabilities: Collection[str],
+) -> Drawn:
+    """The plan of `seed` for a load phase of `duration_ns`.
+
+    asked: families, kinds, `all` or `none`. capabilities: mechanisms (`nemesis.kinds.MECHANISMS`) the environment has.
+    Raises UnknownNemesis, and Unavailable for what was asked for by name and cannot be injected; what `all` or a family
+    contains beyond that is skipped with the reason.
+    """
+    chosen, skipped = _select(asked, len(nodes), capabilities)
+    swarm = Random(f"{seed}/nemesis/swarm")
+    teams = tuple([_team(kinds, swarm) for kinds in chosen])
+    faults = _draw_faults(seed, nodes, teams, duration_ns, swarm) if teams else ()
+    return Drawn(Plan(seed=seed, nodes=nodes, workload=workload, faults=faults), skipped)
+
+
+# ── what was asked for ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _select(
+    asked: tuple[str, ...], nodes: int, capabilities: Collection[str]
+) -> tuple[tuple[tuple[Kind, ...], ...], dict[str, str]]:
+    """The kinds of every name, and the kinds left out."""
+    names = _names(asked)
+    skipped: dict[str, str] = {}
+    chosen = []
+    for name in names:
+        kinds = FAMILIES[name].kinds if name in FAMILIES else (KINDS[name],)
+        obstacles = {kind.name: _obstacle(kind, nodes, capabilities) for kind in kinds}
+        possible = tuple([kind for kind in kinds if obstacles[kind.name] is None])
+        if not possible and ALL not in asked:
+            reason, fix = obstacles[kinds[0].name] or ("", "")
+            raise Unavailable(name, reason, fix)
+        if possible:
+            chosen.append(possible)
+        skipped.update({kind: obstacle[0] for kind, obstacle in obstacles.items() if obstacle is not None})
+    return tuple(chosen), skipped
+
+
+def _names(asked: tuple[str, ...]) -> tuple[str, ...]:
+    """What was asked for, each once and in order, `all` and `none` replaced."""
+    known = (*FAMILIES, *KINDS, ALL, NONE)
+    for name in asked:
+        if name not in known:
+            raise _unknown(name)
+    expanded = [one for name in asked if name != NONE for one in (FAMILIES if name == ALL else (name,))]
+    return tuple(dict.fromkeys(expanded))
+
+
+def _unknown(name: str) -> UnknownNemesis:
+    """Families are suggested first: `partitions` means the family, not its first kind."""
+    near = get_close_matches(name, FAMILIES, n=1)
+    return UnknownNemesis(name, tuple(FAMILIES) if near else (*FAMILIES, *KINDS, ALL, NONE))
+
+
+def _obstacle(kind: Kind, nodes: int, capabilities: Collection[str]) -> tuple[str, str] | None:
+    """Why the kind cannot be injected, and what to do about it; None: it can."""
+    if kind.mechanism not in capabilities:
+        return f"this environment has no mechanism {kind.mechanism}", "choose another environment, or leave it out"
+    if nodes < kind.nodes_min:
+        return f"{kind.name} needs at least {kind.nodes_min} nodes, not {nodes}", "use more nodes, or leave it out"
+    return None
+
+
+def _team(kinds: tuple[Kind, ...], swarm: Random) -> _Team:
+    """This seed's subset of the kinds, never empty."""
+    subset = tuple([kind for kind in kinds if swarm.randrange(10) < 6])
+    return _Team(subset or (kinds[swarm.randrange(len(kinds))],), swarm.randrange(1, 5))
+
+
+# ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _draw_faults(
+    seed: int, nodes: tuple[str, ...], teams: tuple[_Team, ...], duration_ns: int, swarm: Random
+) -> tuple[Fault, ...]:
+    usual = _FAULTS_BASE + duration_ns * _FAULTS_PER_MINUTE // (60 * _S)
+    count = max(_CLOCKED_MIN * len(teams), usual * swarm.randrange(80, 121) // 100)
+    trap_percent = (25, 40, 60)[swarm.randrange(3)]
+    certain = [team for team in teams for _ in range(_CLOCKED_MIN)]
+    free = [team for _ in range(count - len(certain)) for team in [_weighted_team(teams, swarm)]]
+    is_trap = [_can_trap(team) and swarm.randrange(100) < trap_percent for team in free]
+    traps = [team for team, trap in zip(free, is_trap, strict=True) if trap]
+    clocked = certain + [team for team, trap in zip(free, is_trap, strict=True) if not trap]
+    swarm.shuffle(clocked)
+    faults = [
+        _clocked(Random(f"{seed}/nemesis/clocked/{number}"), team, number, len(clocked), nodes, duration_ns)
+        for number, team in enumerate(clocked)
+    ]
+    faults.sort(key=lambda fault: fault.at.ns if isinstance(fault.at, AtTime) else 0)
+    for number, team in enumerate(traps):
+        faults.extend(_traps(Random(f"{seed}/nemesis/trap/{number}"), team, nodes, duration_ns, len(traps) - number))
+    return tuple([msgspec.structs.replace(fault, id=f"f{number:02}") for number, fault in enumerate(faults, start=1)])
+
+
+def _weighted_team(teams: tuple[_Team, ...], random: Random) -> _Team:
+    return random.choices(teams, weights=[team.weight for team in teams])[0]
+
+
+def _can_trap(team: _Team) -> bool:
+    return any(kind.trap_ns is not None for kind in team.kinds)
+
+
+def _weighted_kind(kinds: tuple[Kind, ...], random: Random) -> Kind:
+    return random.choices(kinds, weights=[kind.weight for kind in kinds])[0]
+
+
+def _clocked(random: Random, team: _Team, number: int, count: int, nodes: tuple[str, ...], duration_ns: int) -> Fault:
+    """A fault by the clock, in its own slot of the load phase three times out of four, else anywhere.
+
+    Slots leave quiet stretches between faults; the others make them overlap.
+    """
+    kind = _weighted_kind(team.kinds, random)
+    length_ns = _length(random, kind.lasts_ns, duration_ns)
+    slot_ns = duration_ns // count
+    start_ns = number * slot_ns + random.randrange(max(1, slot_ns // 2))
+    if random.randrange(4) == 0:
+        start_ns = random.randrange(max(1, duration_ns))
+    latest_ns = max(0, duration_ns - length_ns - duration_ns // 50)
+    symbols = tuple([symbol for symbol in kind.targets if symbol != "self"])
+    return _fault(random, kind, AtTime(min(start_ns, latest_ns)), length_ns, _one_of(symbols, random))
+
+
+def _traps(random: Random, team: _Team, nodes: tuple[str, ...], duration_ns: int, series_max: int) -> tuple[Fault, ...]:
+    """A fault by an event, or a few of the same at consecutive occurrences: so whole elections are struck."""
+    kind = _weighted_kind(tuple([kind for kind in team.kinds if kind.trap_ns is not None]), random)
+    name = random.choices(tuple(EVENTS), weights=[trigger.weight for trigger in EVENTS.values()])[0]
+    first = _nth(random, name, duration_ns)
+    where = nodes[random.randrange(len(nodes))] if random.randrange(4) == 0 else None
+    if where is not None:
+        first = 1 + first // len(nodes)
+    rare = EVENTS[name].per_second == 0
+    series = random.randrange(1, min(_TRAP_SERIES_MAX, series_max) + 1) if rare else 1
+    target: Target | None = "self" if "self" in kind.targets else _one_of(kind.targets, random)
+    assert kind.trap_ns is not None
+    return tuple(
+        [
+            _fault(random, kind, AtEvent(name, where, first + step), _trap_length(random, kind.trap_ns), target)
+            for step in range(series)
+        ]
+    )
+
+
+def _fault(random: Random, kind: Kind, at: When, length_ns: int, target: Target | None) -> Fault:
+    params = {parameter.name: _one_of(parameter.choices, random) for parameter in kind.parameters}
+    return Fault(id="", kind=kind.name, at=at, for_ns=length_ns, target=target, params=params)
+
+
+def _one_of(choices: tuple[str, ...], random: Random) -> str | None:
+    return choices[random.randrange(len(choices))] if choices else None
+
+
+def _nth(random: Random, event: str, duration_ns: int) -> int:
+    """Which occurrence: one of the first few of a rare event, any within the load phase of a frequent one."""
+    per_second = EVENTS[event].per_second
+    if per_second == 0:
+        return 1 + random.randrange(1 << random.randrange(4))
+    return 1 + random.randrange(max(1, per_second * duration_ns // _S))
+
+
+def _length(random: Random, between_ns: tuple[int, int], duration_ns: int) -> int:
+    """Short ones more often than long ones; in whole milliseconds."""
+    shortest_ns, longest_ns = between_ns
+    longest_ns = max(shortest_ns, min(longest_ns, duration_ns // _LENGTH_SHARE))
+    drawn_ns = min(random.randrange(longest_ns - shortest_ns + 1) for _ in range(2))
+    return max(_MS, (shortest_ns + drawn_ns) // _MS * _MS)
+
+
+def _trap_length(random: Random, between_ns: tuple[int, int]) -> int:
+    """Every order of magnitude alike (1 ms, 30 ms and 1 s find different bugs), drawn without logarithms."""
+    shortest_ns, longest_ns = between_ns
+    octaves = (longest_ns // shortest_ns).bit_length() - 1
+    base_ns = shortest_ns << random.randrange(octaves + 1)
+    return min(longest_ns, base_ns + random.randrange(base_ns)) // _MS * _MS

@@ -1,0 +1,66 @@
+"""What a workload is, and the list of all workloads.
+
+A workload says what clients do and which model judges it; it knows neither faults nor the system under test. Here
+belong the record, the options and the registry; each workload has a module of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from workloads.errors import InvalidOptions
+from workloads.generator import Generator
+
+__all__ = ["Workload", "WorkloadOptions"]
+
+
+class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What every workload is told. Raises InvalidOptions when made."""
+
+    threads: int
+    """Clients, bound to nodes round-robin."""
+    nodes: tuple[str, ...]
+    rate_hz: float
+    """Operations per second over all clients, as far as the system keeps up."""
+    time_limit_ns: int
+    """Length of the load phase."""
+    seed: int
+    key_prefix: str = "r"
+    """Keys are this and a number."""
+    operations_per_key: int = 150
+    """After so many operations a key is left alone until the final reads (Jepsen's etcd test: 200)."""
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise InvalidOptions("threads", self.threads, "at least one client is needed")
+        if not self.nodes:
+            raise InvalidOptions("nodes", self.nodes, "at least one node is needed")
+        if not self.rate_hz > 0:
+            raise InvalidOptions("rate_hz", self.rate_hz, "must be more than 0 operations per second")
+        if self.time_limit_ns <= 0:
+            raise InvalidOptions("time_limit_ns", self.time_limit_ns, "must be more than 0")
+        if self.operations_per_key < 1:
+            raise InvalidOptions("operations_per_key", self.operations_per_key, "must be 1 or more")
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients do, and how it is judged."""
+
+    name: str
+    functions: tuple[str, ...]
+    """Every `f` it invokes; each must succeed at least once, else the run is vacuous."""
+    reads: tuple[str, ...]
+    """Those that observe and change nothing."""
+    writes: tuple[str, ...]
+    """Those that may change something."""
+    model: str
+    """Name of the checker's model."""
+    generator: Callable[[WorkloadOptions], Generator]
+    """Operations of the load phase; ends by itself at the time limit."""
+    final_generator: Callable[[WorkloadOptions, tuple[Any, ...]], Generator]
+    """Reads after healing, given the keys that the load phase touched, in order of their first use."""
+    description: str
+    """One or two sentences for `histrio list` and the documentation."""
