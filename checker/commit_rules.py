@@ -30,8 +30,8 @@ from checker.trace_log import UNKNOWN
 from checker.trace_view import Findings, Handler, NodeView, place
 
 __all__ = [
-    "AcknowledgedCommitted",
-    "CommittedDurable",
+    "AcknowledgedDurable",
+    "CommittedEntriesDurable",
     "LeaderCompleteness",
     "MonotoneCommit",
     "QuorumDurable",
@@ -184,11 +184,11 @@ def _run_term(runs: Sequence[Entry], index: int) -> int:
     return runs[position][1] if position >= 0 else UNKNOWN
 
 
-class CommittedDurable:
+class CommittedEntriesDurable:
     """What is committed at an index never changes, and no node removes it afterwards (Raft §5.4.3)."""
 
     def __init__(self) -> None:
-        self.findings = Findings("committed-durable", "no committed entry was changed or removed")
+        self.findings = Findings("committed-entries-durable", "no committed entry was changed or removed")
         self._commits = _LeaderCommits()
         self._committed: dict[int, tuple[int, int, TraceLine]] = {}
         self._compared: dict[str, int] = {}
@@ -270,7 +270,7 @@ class CommittedDurable:
         self._compared[view.name] = min(self._compared.get(view.name, 0), unchanged)
 
 
-class AcknowledgedCommitted:
+class AcknowledgedDurable:
     """A client is told of success only after the operation's entry was committed (Raft §5.3, §8).
 
     The node that answers has itself committed the entry; a node that only passes on a leader's answer may not have
@@ -278,7 +278,7 @@ class AcknowledgedCommitted:
     """
 
     def __init__(self) -> None:
-        self.findings = Findings("acknowledged-committed", "no operation was acknowledged before its commit")
+        self.findings = Findings("acknowledged-durable", "no operation was acknowledged before its commit")
         self._passed_on: list[tuple[Acknowledged, TraceLine]] = []
 
     def handlers(self) -> Mapping[type, Handler]:

@@ -249,14 +249,14 @@ class Model:
 BUGS: dict[Bug, frozenset[str]] = {
     "votes for anybody": frozenset({"one-vote-per-term", "election-safety"}),
     "forgets its vote in a crash": frozenset({"one-vote-per-term"}),
-    "votes without looking at the log": frozenset({"leader-completeness", "committed-durable"}),
+    "votes without looking at the log": frozenset({"leader-completeness", "committed-entries-durable"}),
     "commits entries of older terms by counting": frozenset({"leader-completeness"}),
     "counts copies that are not synced": frozenset({"quorum-durable", "leader-completeness"}),
     "loses what it synced": frozenset({"synced-durable"}),
-    "removes entries that match": frozenset({"committed-durable"}),
+    "removes entries that match": frozenset({"committed-entries-durable"}),
     "keeps conflicting entries": frozenset({"log-matching", "state-machine-safety"}),
-    "commits beyond what it compared": frozenset({"committed-durable", "state-machine-safety"}),
-    "acknowledges before commit": frozenset({"acknowledged-committed"}),
+    "commits beyond what it compared": frozenset({"committed-entries-durable", "state-machine-safety"}),
+    "acknowledges before commit": frozenset({"acknowledged-durable"}),
     "applies another entry": frozenset({"state-machine-safety"}),
 }
 """Bug -> the rules that must see it, all of them within the seeds that the test tries."""

@@ -214,7 +214,7 @@ def test_a_trace_that_begins_on_an_old_disk_is_judged_by_what_it_shows() -> None
         n1=[restored((5, 2)), appended(6, 3), committed(6), applied(6, 3), restored((6, 3)), truncated(6)],
         n2=[restored((4, 2)), appended(5, 2), appended(6, 3), committed(6), applied(1, 1)],
     )
-    assert found(lines) == {"committed-durable": "committed-entry-truncated"}
+    assert found(lines) == {"committed-entries-durable": "committed-entry-truncated"}
 
 
 # ── commitment ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -249,13 +249,13 @@ def test_an_older_snapshot_over_a_newer_state_is_seen() -> None:
 def test_two_nodes_that_commit_different_entries_are_seen() -> None:
     """Raft §5.4.3. Planted bug C2: a follower commits entries it did not compare."""
     lines = trace(n1=COMMITTED_BY_N1, n2=SYNCED_BY_N2, n3=[restored(), appended(1, 1), appended(2, 2), committed(2)])
-    assert found(lines) == {"committed-durable": "committed-entries-differ"}
+    assert found(lines) == {"committed-entries-durable": "committed-entries-differ"}
 
 
 def test_a_node_that_removes_what_it_knew_as_committed_is_seen() -> None:
     """Planted bug L2."""
     lines = trace(n1=COMMITTED_BY_N1, n2=[*SYNCED_BY_N2, committed(2), truncated(2), appended(2, 1)])
-    assert found(lines) == {"committed-durable": "committed-entry-truncated"}
+    assert found(lines) == {"committed-entries-durable": "committed-entry-truncated"}
 
 
 @pytest.mark.parametrize("first", ["n1", "n2"])
@@ -263,7 +263,7 @@ def test_a_node_that_removes_what_others_had_committed_in_its_term_or_before_is_
     """The order of two nodes' lines says nothing: the terms do (Raft §5.4.3)."""
     nodes = {"n1": COMMITTED_BY_N1, "n2": [*SYNCED_BY_N2, became("follower", 2), truncated(2), appended(2, 2)]}
     lines = trace(**dict(sorted(nodes.items(), reverse=first == "n2")))
-    assert found(lines) == {"committed-durable": "committed-entry-truncated"}
+    assert found(lines) == {"committed-entries-durable": "committed-entry-truncated"}
 
 
 def test_an_entry_may_be_removed_in_a_term_before_the_one_that_commits_it() -> None:
@@ -352,14 +352,14 @@ def test_learners_are_no_majority() -> None:
 def test_an_acknowledgement_before_the_commit_is_seen() -> None:
     """Planted bug C3."""
     lines = trace(n1=[*LEADER, appended(1, 1), acknowledged("op-1", 1)])
-    assert found(lines) == {"acknowledged-committed": "acknowledged-before-commit"}
+    assert found(lines) == {"acknowledged-durable": "acknowledged-before-commit"}
 
 
 def test_an_acknowledgement_passed_on_by_a_follower_needs_a_commit_somewhere() -> None:
     told = [*FOLLOWER, acknowledged("op-1", 2)]
     assert found(trace(n2=told, n1=COMMITTED_BY_N1, n3=SYNCED_BY_N2)) == {}
     assert found(trace(n2=told, n1=[*LEADER, appended(1, 1)])) == {
-        "acknowledged-committed": "acknowledged-never-committed"
+        "acknowledged-durable": "acknowledged-never-committed"
     }
 
 
