@@ -113,6 +113,12 @@ def test_operations_on_a_missing_file_fail_as_the_system_would(op: FileOp) -> No
         Disk().execute(op)
 
 
+@pytest.mark.parametrize("op", [Pwrite("log", -1, b"x"), Truncate("log", -1)])
+def test_negative_places_are_invalid(op: FileOp) -> None:
+    with pytest.raises(OSError, match="Invalid argument"):
+        Disk().execute(op)
+
+
 def test_listing_names_files_of_one_directory_in_order() -> None:
     disk = Disk()
     for path in ("b", "a", "snap/2", "snap/1"):

@@ -309,6 +309,12 @@ def test_a_node_that_cannot_recover_exits(world: World) -> None:
     assert world.simulation.exits[0].reason.startswith("FileNotFoundError")
 
 
+def test_a_node_that_sends_to_nobody_exits(world: World) -> None:
+    world.do("n1", lambda node: node.send("n9", 1))
+    assert not world.simulation.is_up("n1")
+    assert "no node 'n9'" in world.simulation.exits[0].reason
+
+
 def test_two_nodes_that_answer_each_other_for_ever_spend_the_budget(make_world: MakeWorld, quiet: Profile) -> None:
     links = msgspec.structs.replace(quiet.links, latency_min_ns=0, latency_max_ns=0)
     world = make_world(msgspec.structs.replace(quiet, links=links), event_budget=5_000)
