@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from histrio.simulation.errors import AlreadyExists, UnknownAddress
-from histrio.simulation.profile import DEFAULT_PROFILE
+from histrio.simulation.profile import DEFAULT_PROFILE, ClientProfile, Profile
 
 if TYPE_CHECKING:
     from tests.histrio.simulation.conftest import Actor, World
@@ -82,13 +82,18 @@ def test_a_request_that_arrived_before_the_kill_may_have_been_carried_out(slow: 
     assert client.heard == ["disconnected, delivered=True"]
 
 
-def test_a_request_on_its_way_at_the_kill_never_arrived_when_all_before_it_was_answered(slow: World) -> None:
-    client = Client(slow, "n1")
+@pytest.mark.parametrize("profile", [DEFAULT_PROFILE, Profile(clients=ClientProfile(latency_min_ns=500_000))])
+def test_a_request_on_its_way_at_the_kill_never_arrived_when_all_before_it_was_answered(
+    make_world: MakeWorld, profile: Profile
+) -> None:
+    """With equal latencies the request reaches the dead node before the client hears of its death."""
+    world = make_world(profile)
+    client = Client(world, "n1")
     client.ask(echo(1))
-    slow.run_ms(5)
+    world.run_ms(5)
     client.ask(echo(2))
-    slow.simulation.kill("n1", power_loss=False)
-    slow.run_ms(5)
+    world.kill("n1")
+    world.run_ms(5)
     assert client.heard == [1, "disconnected, delivered=False"]
 
 
@@ -167,6 +172,19 @@ def test_a_client_that_comes_back_at_once_keeps_its_new_connection(slow: World) 
     client.ask(echo(3))
     slow.run_ms(5)
     assert client.heard == [1, 2, 3]
+
+
+def test_each_connection_of_a_client_has_luck_of_its_own(slow: World) -> None:
+    client, latencies = Client(slow, "n1"), set()
+    for _ in range(4):
+        began = slow.simulation.now_ns
+        client.ask(echo(1))
+        slow.run_ms(5)
+        latencies.add(slow.actor("n1").inputs[-1][0] - began)
+        slow.simulation.disconnect("c1")
+        slow.run_ms(5)
+        client.connect()
+    assert len(latencies) == 4
 
 
 def test_a_client_has_one_connection(slow: World) -> None:

@@ -57,6 +57,11 @@ def test_a_torn_write_leaves_a_prefix_of_whole_sectors() -> None:
     assert torn == {1, 2, 3}
 
 
+def test_a_write_of_whole_sectors_that_is_torn_is_never_whole() -> None:
+    losses = [after_power_loss(*DURABLE, Pwrite("log", SECTOR_BYTES, b"x" * 1_024), seed=seed)[1] for seed in SEEDS]
+    assert {loss.bytes_lost for loss in losses if loss.writes_torn} == {512}
+
+
 def test_unsynced_writes_survive_in_any_combination() -> None:
     writes = [Pwrite("log", 6 + number, b"%d" % number) for number in range(3)]
     survivors = {after_power_loss(*DURABLE, *writes, seed=seed)[0]["log"].ljust(9, b"\0") for seed in range(200)}
@@ -82,6 +87,12 @@ def test_a_rename_across_directories_drags_earlier_changes_of_its_names_along() 
     ops = (Pwrite("a/x", 0, b"1"), Sync("a/x"), Rename("a/x", "b/y"), SyncDir("b"))
     for seed in SEEDS:
         assert after_power_loss(*ops, seed=seed)[0] == {"b/y": b"1"}
+
+
+def test_changes_that_wait_for_their_directory_keep_their_order_when_another_is_synced() -> None:
+    ops = (Pwrite("x", 0, b"1"), Sync("x"), Rename("x", "y"), Pwrite("d/z", 0, b""), SyncDir("d"), SyncDir(""))
+    for seed in SEEDS:
+        assert after_power_loss(*ops, seed=seed)[0] == {"d/z": b"", "y": b"1"}
 
 
 def test_syncing_one_directory_leaves_the_other_in_doubt() -> None:

@@ -148,6 +148,21 @@ def test_a_blocked_stream_stalls_and_goes_on_in_order_with_nothing_lost(make_wor
     assert numbers(world.actor("n2")) == list(range(28))
 
 
+def test_a_stream_blocked_again_before_it_goes_on_stays_stalled(make_world: MakeWorld, quiet: Profile) -> None:
+    world = make_world(with_links(quiet, kind="stream", retransmission_ns=5 * MS))
+    network = world.simulation.network
+    network.block("first", [("n1", "n2")])
+    stream(world, "n1", "n2", 3)
+    network.unblock("first")
+    world.run_ms(1)
+    network.block("second", [("n1", "n2")])
+    world.run_ms(50)
+    assert numbers(world.actor("n2")) == []
+    network.unblock("second")
+    world.run_ms(50)
+    assert numbers(world.actor("n2")) == [0, 1, 2]
+
+
 def test_a_stream_stalled_beyond_its_window_breaks_and_starts_anew(make_world: MakeWorld, quiet: Profile) -> None:
     world = make_world(with_links(quiet, kind="stream", stream_window=8))
     world.simulation.network.block("cut", [("n1", "n2")])
@@ -167,8 +182,8 @@ def test_a_stream_ends_with_the_incarnation_it_leads_to_and_a_datagram_does_not(
         world = make_world(with_links(quiet, kind=kind, latency_min_ns=50 * MS, latency_max_ns=50 * MS))
         world.do("n1", lambda node: node.send("n2", 1))
         world.simulation.kill("n2", power_loss=False)
-        received.append(numbers(world.restart("n2")))
-    assert received == [[], [1]]
+        received.append((numbers(world.restart("n2")), world.simulation.network.counts().undeliverable))
+    assert received == [([], 1), ([1], 0)]
 
 
 # ── disturbances ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,6 +214,14 @@ def test_disturbances_add_up(world: World) -> None:
     began = world.simulation.now_ns
     stream(world, "n1", "n2", 1)
     assert arrivals(world.actor("n2"), "n1")[0][0] - began == 3 * MS
+
+
+def test_a_disturbance_has_luck_of_its_own_on_each_link(world: World) -> None:
+    pairs = [("n1", "n2"), ("n1", "n3")]
+    world.simulation.network.disturb("noise", pairs, Disturbance(loss=0.5))
+    for target in ("n2", "n3"):
+        stream(world, "n1", target, 50)
+    assert numbers(world.actor("n2")) != numbers(world.actor("n3"))
 
 
 def test_on_a_stream_a_disturbance_costs_time_only(make_world: MakeWorld, quiet: Profile) -> None:

@@ -10,7 +10,7 @@ import pytest
 from histrio.simulation.errors import AlreadyExists, EventBudgetSpent, SimulationError, UnknownAddress
 from histrio.simulation.process import KillReport, PauseReport
 from histrio.simulation.profile import ProcessProfile, Profile
-from raft_trio.files import FileExecutor, ListDir, Pwrite, Read, Sync, SyncDir
+from raft_trio.files import FileExecutor, ListDir, Pwrite, Read, Sync, SyncDir, Truncate
 
 if TYPE_CHECKING:
     from tests.histrio.simulation.conftest import Actor, World
@@ -153,10 +153,22 @@ def test_a_kill_loses_inputs_and_batches_and_the_running_batch_ends_anywhere(mak
         report = world.simulation.kill("n1", power_loss=False)
         assert report.inputs_lost == 1
         assert report.batches_lost in (2, 3)
-        lengths.add(len(world.simulation.disk("n1").files().get("log", b"")))
         world.run_ms(100)
+        lengths.add(len(world.simulation.disk("n1").files().get("log", b"")))
         assert "io_done" not in kinds(world.actor("n1"))
     assert lengths == {0, 1, 2}
+
+
+def test_each_crash_of_a_node_has_luck_of_its_own(world: World) -> None:
+    survivors = set()
+    for _ in range(4):
+        write_unsynced(world)
+        world.kill("n1", power_loss=True)
+        survivors.add(world.simulation.disk("n1").files()["log"])
+        world.restart("n1")
+        world.do("n1", lambda node: node.write(3, Truncate("log", 0), Sync("log")))
+        world.run_ms(5)
+    assert len(survivors) == 4
 
 
 def test_a_restart_is_a_new_incarnation_after_a_latency_and_starting_twice_starts_once(world: World) -> None:
@@ -179,8 +191,14 @@ def test_a_node_killed_while_it_starts_does_not_come_up(world: World) -> None:
     assert simulation.kill("n1", power_loss=False).processes_ended == 1
     world.run_ms(10)
     assert not simulation.is_up("n1")
-    world.restart("n1")
-    assert (simulation.is_up("n1"), simulation.incarnation("n1")) == (True, 3)
+    simulation.start("n1")
+    world.run_ms(0.5)
+    simulation.kill("n1", power_loss=False)
+    simulation.start("n1")
+    world.run_ms(0.6)
+    assert not simulation.is_up("n1")  # the start that was cut short would be through by now
+    world.run_ms(0.5)
+    assert (simulation.is_up("n1"), world.actor("n1").incarnation) == (True, 4)
 
 
 def test_a_dead_node_neither_wakes_nor_sends_and_what_reaches_it_is_counted(world: World) -> None:
@@ -241,6 +259,19 @@ def test_a_paused_node_holds_requests_and_timers_and_works_on_them_late(world: W
     assert world.actor("n1").inputs[heard:] == [(resumed, "deliver", "n2"), (resumed, "wake", None)]
     assert len(world.actor("n1").flushes[-1]) == 2
     assert world.simulation.resume("n1") == PauseReport()
+
+
+def test_a_pause_also_holds_an_input_that_came_just_before_it(make_world: MakeWorld, quiet: Profile) -> None:
+    processes = msgspec.structs.replace(quiet.processes, flush_ns=MS)
+    world = make_world(msgspec.structs.replace(quiet, processes=processes))
+    world.tell("n1", nothing)
+    world.run_ms(0.5)
+    world.simulation.pause("n1")
+    world.run_ms(50)
+    assert kinds(world.actor("n1")) == ["start"]
+    assert world.simulation.resume("n1").inputs_held == 1
+    world.run_ms(5)
+    assert kinds(world.actor("n1")) == ["start", "deliver"]
 
 
 def test_a_pause_lets_the_running_batch_end_and_begins_no_other(world: World) -> None:
