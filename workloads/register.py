@@ -41,8 +41,8 @@ _WEIGHTS = (5, 3, 2)
 _KEYS_PER_GROUP = 3
 _CAS_CURRENT_OF_4 = 3
 _CAS_BACK_MAX = 8
-_FINAL_TRIES = 5
-_FINAL_RETRY_NS = 200_000_000  # longer than a heartbeat, shorter than an election
+_FINAL_TRIES = 10
+_FINAL_RETRY_NS = 300_000_000  # ten tries outlast an election
 _SECOND_NS = 1_000_000_000
 
 
@@ -114,7 +114,7 @@ def _generator(options: WorkloadOptions) -> Generator:
 
 
 def _final_generator(options: WorkloadOptions, keys: tuple[Any, ...]) -> Generator:
-    """Every node is asked for every key, each by one client, until it answers or has been asked five times."""
+    """Every node is asked for every key, each by one client, until it answers or has been asked ten times."""
     reads = [
         until_ok(limit(_FINAL_TRIES, delay(_FINAL_RETRY_NS, repeat(once(Operation("read", key)))))) for key in keys
     ]
