@@ -139,11 +139,12 @@ def _draw_faults(
     seed: int, nodes: tuple[str, ...], teams: tuple[_Team, ...], duration_ns: int, swarm: Random
 ) -> tuple[Fault, ...]:
     usual = _FAULTS_BASE + duration_ns * _FAULTS_PER_MINUTE // (60 * _S)
-    count = max(_CLOCKED_MIN * len(teams), usual * swarm.randrange(80, 121) // 100)
-    trap_percent = (25, 40, 60)[swarm.randrange(3)]
+    count = max(_CLOCKED_MIN * len(teams), usual * swarm.randrange(90, 121) // 100)
+    trap_percent = (40, 65, 90)[swarm.randrange(3)]
     certain = [team for team in teams for _ in range(_CLOCKED_MIN)]
     free = [team for _ in range(count - len(certain)) for team in [_weighted_team(teams, swarm)]]
-    is_trap = [_can_trap(team) and swarm.randrange(100) < trap_percent for team in free]
+    is_trap = [_can_trap(team) and swarm.randrange(100) < trap_percent for team in free[: count // 2]]
+    is_trap += [False] * (len(free) - len(is_trap))  # half of all go by the clock, because only these are sure to start
     traps = [team for team, trap in zip(free, is_trap, strict=True) if trap]
     clocked = certain + [team for team, trap in zip(free, is_trap, strict=True) if not trap]
     swarm.shuffle(clocked)
