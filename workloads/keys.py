@@ -147,7 +147,7 @@ class LiveKeys(msgspec.Struct, frozen=True):
         room = self.live - len(generators)
         left = room if self.count is None else min(room, self.count - self.taken)
         if left <= 0:
-            return self._with(generators, self.stream)
+            return self if generators is self.generators else self._with(generators, self.stream)
         fresh = tuple([self.make(self.taken + number) for number in range(left)])
         return LiveKeys(self.make, self.live, self.count, self.stream, self.taken + left, generators + fresh)
 
@@ -155,10 +155,13 @@ class LiveKeys(msgspec.Struct, frozen=True):
         return LiveKeys(self.make, self.live, self.count, stream, self.taken, generators)
 
     def update(self, context: Context, event: Event) -> Generator:
-        generators = tuple([generator.update(context, event) for generator in self.generators])
-        if all(new is old for new, old in zip(generators, self.generators, strict=True)):
-            return self
-        return self._with(generators, self.stream)
+        changed: list[Generator] | None = None
+        for index, generator in enumerate(self.generators):
+            inner = generator.update(context, event)
+            if inner is not generator:
+                changed = changed or list(self.generators)
+                changed[index] = inner
+        return self if changed is None else self._with(tuple(changed), self.stream)
 
 
 def live_keys(live: int, make: MakeGenerator, stream: Stream, *, count: int | None = None) -> Generator:
