@@ -28,14 +28,29 @@ class JsonlWriter:
     """
 
     def __init__(self, path: Path, header: Header) -> None:
+        self._path = path
         self._file = path.open("xb", buffering=0)
         self._encoder = msgspec.json.Encoder()
+        self._size = 0
         self.append(header)
 
     def append(self, *records: msgspec.Struct) -> None:
-        """Write `records`, in order, in one system call."""
+        """Write `records`, in order, in one system call; all of them or, with an OSError that names the file, none.
+
+        A disk that is nearly full takes a part of what it is given: the rest is tried again, and if that fails, the
+        part is taken back, so that the file ends with a whole line.
+        """
         encode = self._encoder.encode
-        self._file.write(b"".join([encode(record) + b"\n" for record in records]))
+        lines = b"".join([encode(record) + b"\n" for record in records])
+        written = 0
+        try:
+            while written < len(lines):
+                written += self._file.write(lines[written:])
+        except OSError as error:
+            if written:
+                self._file.truncate(self._size)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        self._size += written
 
     def close(self) -> None:
         """Close the file."""

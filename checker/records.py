@@ -19,6 +19,7 @@ __all__ = [
     "Header",
     "HistoryLine",
     "LineType",
+    "NodeExit",
     "Phase",
     "RunEnd",
     "RunRecord",
@@ -320,6 +321,14 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
     end_ns: int | None = None
 
 
+class NodeExit(msgspec.Struct, frozen=True, kw_only=True):
+    """A node ended although no fault ended it."""
+
+    node: str
+    time_ns: int
+    reason: str
+
+
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The run's end mark: without it the harness was killed."""
 
@@ -361,5 +370,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the checks this run is judged by."""
     command: str = ""
     """The command line that repeats the run."""
+    spec: dict[str, Any] = {}
+    """Everything that `histrio replay` needs, as JSON; its shape is the harness's own affair."""
     phases: tuple[Phase, ...] = ()
+    exits: tuple[NodeExit, ...] = ()
+    """Unplanned exits of nodes."""
     end: RunEnd | None = None

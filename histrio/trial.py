@@ -13,7 +13,7 @@ import msgspec
 
 from nemesis.plan import Plan
 
-__all__ = ["Trial", "TrialSpec"]
+__all__ = ["Trial", "TrialSpec", "spec_from_json", "spec_to_json"]
 
 
 class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +52,18 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     spec: TrialSpec
     nodes: tuple[str, ...]
     plan: Plan
+    nemesis: tuple[str, ...] = ()
+    """Families and kinds each of which must take effect, else the run is vacuous."""
     skipped: dict[str, str] = {}
     """Fault kind -> why the environment does not inject it."""
-    workload_options: dict[str, Any] = {}
+
+
+def spec_to_json(spec: TrialSpec) -> dict[str, Any]:
+    """The spec as JSON values, for run.json."""
+    values: dict[str, Any] = msgspec.to_builtins(spec, enc_hook=str)
+    return values
+
+
+def spec_from_json(values: dict[str, Any]) -> TrialSpec:
+    """The inverse of `spec_to_json`. Raises msgspec.ValidationError."""
+    return msgspec.convert(values, TrialSpec, dec_hook=lambda kind, value: kind(value))

@@ -107,7 +107,7 @@ def _generator(options: WorkloadOptions) -> Generator:
     groups = max(1, options.threads // (2 * len(options.nodes)))
 
     def key(number: int) -> Generator:
-        return RegisterKey(f"r{number}", options.operations_per_key, stream.child(number))
+        return RegisterKey(f"{options.key_prefix}{number}", options.operations_per_key, stream.child(number))
 
     keys = live_keys(_KEYS_PER_GROUP * groups, key, named_stream(options.seed, "workload/keys"))
     pace = named_stream(options.seed, "workload/pace")

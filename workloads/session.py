@@ -66,8 +66,12 @@ class Session(Protocol):
         """The node answered. Answers to operations that have ended are ignored."""
         ...
 
-    def disconnected(self, now_ns: int) -> SessionStep:
-        """The connection to the node broke."""
+    def disconnected(self, now_ns: int, *, delivered: bool) -> SessionStep:
+        """The connection to the node broke.
+
+        delivered: False when the transport knows that nothing of the open request reached the node (connection
+        refused), which makes the failure definite.
+        """
         ...
 
     def wake(self, now_ns: int) -> SessionStep:

@@ -28,6 +28,8 @@ class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     time_limit_ns: int
     """Length of the load phase."""
     seed: int
+    key_prefix: str = "r"
+    """Keys are this and a number."""
     operations_per_key: int = 150
     """After so many operations a key is left alone until the final reads (Jepsen's etcd test: 200)."""
 

@@ -8,8 +8,9 @@ them at once in `flush`: so batches form as they do in production.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from raft_trio.files import FileBatch, FileExecutor
 
@@ -19,8 +20,7 @@ Address = str
 """Name of a node (`n1`) or of a client connection (`c17`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """One wire unit: all that one flush has for one destination. `size` in bytes drives bandwidth; 0: not counted."""
 
     destination: Address
@@ -30,8 +30,7 @@ class Send:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Effects:
+class Effects(msgspec.Struct, frozen=True):
     """What one flush asks of the world. Sends leave at once; whatever waits for a sync comes in a later flush."""
 
     sends: Sequence[Send] = ()

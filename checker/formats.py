@@ -1,0 +1,74 @@
+"""Reads a history from a file in any format we know, recognised by content, never by name.
+
+Here belongs the choice of the reader; the readers are `checker.jsonl` and `checker.jepsen`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from checker.errors import MalformedInput
+from checker.history import History
+from checker.jepsen import LOG_MARK, read_jepsen_edn, read_jepsen_log
+from checker.jsonl import read_jsonl
+from checker.records import HistoryLine
+
+__all__ = ["Format", "LoadedHistory", "load_history"]
+
+Format: TypeAlias = Literal["histrio/history", "jepsen-log", "jepsen-edn"]
+
+_EXPECTED = "expected a histrio history.jsonl, Jepsen's log text, or Jepsen's EDN"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedHistory:
+    """A history and where it came from."""
+
+    history: History
+    format: Format
+    warnings: tuple[str, ...] = ()
+
+
+def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
+    """Read and pair the history in `path`.
+
+    complete: False if the run has no end mark; an unterminated last line of a history.jsonl is then dropped with a
+    warning. Raises MalformedInput with file and line for what cannot be read,
+    IllFormedHistory for lines that are no history.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise MalformedInput(path, None, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise MalformedInput(path, line, f"not UTF-8: byte {error.object[error.start]:#04x}") from None
+    lines: tuple[HistoryLine, ...]
+    warnings: tuple[str, ...] = ()
+    kind = recognise(path, text)
+    if kind == "histrio/history":
+        read = read_jsonl(path, HistoryLine, format="histrio/history", complete=complete)
+        lines, warnings = read.records, read.warnings
+    elif kind == "jepsen-log":
+        lines = read_jepsen_log(path, text)
+    else:
+        lines = read_jepsen_edn(path, text)
+    return LoadedHistory(History(lines), kind, warnings)
+
+
+def recognise(path: Path, text: str) -> Format:
+    """The format of `text`, by its first line that says anything. Raises MalformedInput if it is none we know."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        content = line.strip()
+        if not content or content.startswith(";"):
+            continue
+        if LOG_MARK in content:
+            return "jepsen-log"
+        if content.startswith('{"') and '"format"' in content:
+            return "histrio/history"
+        if content[0] in "([{#":
+            return "jepsen-edn"
+        raise MalformedInput(path, number, f"not a history in a format we know: {content[:40]!r}", fix=_EXPECTED)
+    raise MalformedInput(path, None, "the file is empty", fix=_EXPECTED)

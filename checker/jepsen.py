@@ -1,0 +1,125 @@
+"""Histories that Jepsen and its relatives write: log text, and EDN maps (also Porcupine's key-value files).
+
+Both become lines of our own history. What is translated: nemesis lines are left out; a keyword as the value of a
+`:fail` or `:info` is an error (`:timed-out`), not a value; keywords become strings. Log text has no times: every line
+then carries time 0, and the order of the lines is all there is.
+
+A failed cas, in both, is read as "certainly did not happen": that is what Jepsen promises of `:fail`. Porcupine reads
+a `:fail` in its etcd logs as "compared, and found another value". Both readings reproduce the known verdicts of all
+etcd logs that we have; the weaker one is right for every client, so it is ours. A failed cas whose error is `mismatch`
+is judged by the stronger one (`checker.models.register`).
+
+Jepsen stamps times before it takes the lock that orders the lines, so times may run backwards by microseconds: the
+order of the lines rules, and a time is never shown as earlier than the one before it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from checker.edn import EdnError, Keyword, Located, read_edn
+from checker.errors import MalformedInput
+from checker.records import HistoryLine, LineType
+
+__all__ = ["LOG_MARK", "read_jepsen_edn", "read_jepsen_log"]
+
+LOG_MARK = "jepsen.util - "
+
+_LOG_LINE = re.compile(
+    r"INFO\s+jepsen\.util - (?P<process>\S+)\s+:(?P<type>\w+)\s+:(?P<f>[\w-]+)(?:\s+(?P<value>\S.*?))?\s*"
+)
+_LOG_EXPECTED = "expected: INFO  jepsen.util - <process>\t:<invoke|ok|fail|info>\t:<f>\t<value>"
+
+
+def read_jepsen_log(path: Path, text: str) -> tuple[HistoryLine, ...]:
+    """Lines of a Jepsen log that concern operations. Raises MalformedInput with file and line."""
+    lines: list[HistoryLine] = []
+    for number, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            continue
+        found = _LOG_LINE.fullmatch(content)
+        if found is None:
+            raise MalformedInput(path, number, f"not a Jepsen log line: {content[:60]!r}", fix=_LOG_EXPECTED)
+        process = found["process"]
+        if not process.isdecimal():
+            continue
+        try:
+            values = [located.value for located in read_edn(found["value"] or "nil")]
+        except EdnError as error:
+            raise MalformedInput(path, number, f"the value is not EDN: {error.problem}") from None
+        if len(values) != 1:
+            raise MalformedInput(path, number, "more than one value", fix=_LOG_EXPECTED)
+        entry = {"process": int(process), "type": Keyword(found["type"]), "f": Keyword(found["f"]), "value": values[0]}
+        lines.append(_line(path, number, len(lines), entry))
+    return tuple(lines)
+
+
+def read_jepsen_edn(path: Path, text: str) -> tuple[HistoryLine, ...]:
+    """A vector or list of maps, or maps one after another. Raises MalformedInput with file and line."""
+    lines: list[HistoryLine] = []
+    try:
+        for located in read_edn(text):
+            whole = located.value if isinstance(located.value, tuple) else (located.value,)
+            for entry in whole:
+                _add(path, lines, Located(entry, located.line))
+    except EdnError as error:
+        raise MalformedInput(path, error.line, error.problem) from None
+    return tuple(lines)
+
+
+def _add(path: Path, lines: list[HistoryLine], located: Located) -> None:
+    entry = located.value
+    if not isinstance(entry, dict):
+        raise MalformedInput(
+            path, located.line, f"expected a map such as {{:process 0, :type :invoke, …}}, not {entry!r}"
+        )
+    named = {name.name if isinstance(name, Keyword) else name: value for name, value in entry.items()}
+    if isinstance(named.get("process"), int):
+        line = _line(path, located.line, len(lines), named)
+        earliest_ns = lines[-1].time_ns if lines else 0
+        lines.append(line if line.time_ns >= earliest_ns else structs.replace(line, time_ns=earliest_ns))
+
+
+def _line(path: Path, number: int, index: int, entry: dict[Any, Any]) -> HistoryLine:
+    kind, f, value, error = entry.get("type"), entry.get("f"), entry.get("value"), entry.get("error")
+    if not isinstance(kind, Keyword) or kind.name not in LineType._value2member_map_:
+        raise MalformedInput(path, number, f"type {_shown(kind)}", fix="expected :invoke, :ok, :fail or :info")
+    if not isinstance(f, Keyword):
+        raise MalformedInput(path, number, f"f {_shown(f)}", fix="expected a keyword such as :read")
+    line_type = LineType(kind.name)
+    if isinstance(value, Keyword) and line_type in (LineType.FAIL, LineType.INFO):
+        value, error = None, value if error is None else error
+    time = entry.get("time", 0)
+    if type(time) is not int or time < 0:
+        raise MalformedInput(path, number, f"time {_shown(time)}", fix="expected nanoseconds")
+    return HistoryLine(
+        index=index,
+        time_ns=time,
+        process=entry["process"],
+        type=line_type,
+        f=f.name,
+        key=_plain(entry.get("key")),
+        value=_plain(value),
+        error=None if error is None else _shown(error),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """EDN as JSON: keywords become strings, sequences lists."""
+    match value:
+        case Keyword(name=name):
+            return name
+        case tuple():
+            return [_plain(item) for item in value]
+        case dict():
+            return {str(_plain(name)): _plain(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _shown(value: Any) -> str:
+    return value.name if isinstance(value, Keyword) else str(_plain(value))

@@ -1,0 +1,119 @@
+"""Is a history linearizable? All partitions of a history, judged on one budget, as one check of a verdict.
+
+Source of the notion: Herlihy and Wing, *Linearizability: a correctness condition for concurrent objects*, TOPLAS 1990;
+it is local: a history is linearizable exactly when its restriction to each object is. The judgement on one partition
+is `checker.partition`, its explanation `checker.explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checker.explain import explain_illegal, explain_unknown
+from checker.history import History, Operation, freeze
+from checker.model import Model
+from checker.partition import DEFAULT_BUDGET, Budget, Decision, Result, check_operations, judge, start_meter
+from checker.records import CheckResult, Evidence, Validity
+
+__all__ = ["Budget", "Decision", "Result", "check_history", "check_operations"]
+
+NAME = "linearizability"
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One partition and what is known about it."""
+
+    key: Any
+    operations: tuple[Operation, ...]
+    result: Result
+
+
+def check_history(
+    history: History, model: Model[Any], *, budget: Budget = DEFAULT_BUDGET, explain: bool = True
+) -> CheckResult:
+    """Judge every partition of `history`; the result concerns the worst one and counts the others.
+
+    The budget is for all partitions together: each first gets an equal share, and what the easy ones leave over goes
+    to those still undecided. explain: also find the smallest contradiction (bounded, see `checker.explain`).
+    Raises IllFormedHistory for an operation that the model does not know, ModelError for a wrong hint.
+    """
+    judged, used = _judge_all(_partitions(history, model), model, budget)
+    illegal = [one for one in judged if one.result.decision is Decision.ILLEGAL]
+    unknown = [one for one in judged if one.result.decision is Decision.UNKNOWN]
+    limits: dict[str, int | float] = {"configurations_max": budget.configurations, "configurations": used}
+    if budget.seconds is not None:
+        limits["seconds_max"] = budget.seconds
+    figures = _figures(judged)
+    if illegal:
+        worst = min(illegal, key=_contradiction_order)
+        anomaly, evidence = explain_illegal(worst.key, worst.operations, model, worst.result, minimal=explain)
+        validity = Validity.INVALID
+    elif unknown:
+        worst = min(unknown, key=_contradiction_order)
+        anomaly, evidence = "undecided", explain_unknown(worst.key, worst.operations, model, worst.result, budget)
+        validity = Validity.UNKNOWN
+    else:
+        evidence = Evidence(summary=_all_is_well(judged, model), figures=figures)
+        return CheckResult(name=NAME, validity=Validity.VALID, evidence=evidence, budget=limits)
+    evidence = Evidence(
+        summary=evidence.summary,
+        details=evidence.details,
+        indexes=evidence.indexes,
+        figures=figures | evidence.figures,
+    )
+    return CheckResult(name=NAME, validity=validity, anomaly=anomaly, key=worst.key, evidence=evidence, budget=limits)
+
+
+def _partitions(history: History, model: Model[Any]) -> list[tuple[Any, tuple[Operation, ...]]]:
+    groups: dict[Hashable, list[Operation]] = {}
+    for operation in history.operations:
+        groups.setdefault(model.partition(operation), []).append(operation)
+    return [(group[0].key if name == freeze(group[0].key) else None, tuple(group)) for name, group in groups.items()]
+
+
+def _judge_all(
+    partitions: Sequence[tuple[Any, tuple[Operation, ...]]], model: Model[Any], budget: Budget
+) -> tuple[list[_Judged], int]:
+    meter = start_meter(budget)
+    share = budget.configurations // max(1, len(partitions))
+    judged, used = [], 0
+    for key, operations in partitions:
+        result = judge(operations, model, meter.share(share))
+        used += result.statistics.configurations
+        judged.append(_Judged(key, operations, result))
+    for place, one in enumerate(judged):
+        left = budget.configurations - used
+        if one.result.decision is Decision.UNKNOWN and left > share:
+            result = judge(one.operations, model, meter.share(left))
+            used += result.statistics.configurations
+            judged[place] = _Judged(one.key, one.operations, result)
+    return judged, used
+
+
+def _contradiction_order(one: _Judged) -> int:
+    """The earliest return that cannot be placed comes first."""
+    stuck = one.result.stuck
+    return 0 if stuck is None or stuck.operation.return_order is None else stuck.operation.return_order
+
+
+def _figures(judged: Sequence[_Judged]) -> dict[str, Any]:
+    count = {decision: sum(one.result.decision is decision for one in judged) for decision in Decision}
+    return {
+        "keys": len(judged),
+        "keys_ok": count[Decision.OK],
+        "keys_illegal": count[Decision.ILLEGAL],
+        "keys_unknown": count[Decision.UNKNOWN],
+        "illegal": [one.key for one in judged if one.result.decision is Decision.ILLEGAL],
+        "unknown": [one.key for one in judged if one.result.decision is Decision.UNKNOWN],
+        "operations": sum(len(one.operations) for one in judged),
+        "frontier_max": max((one.result.statistics.frontier_max for one in judged), default=0),
+    }
+
+
+def _all_is_well(judged: Sequence[_Judged], model: Model[Any]) -> str:
+    operations = sum(len(one.operations) for one in judged)
+    keys = f" over {len(judged)} keys" if len(judged) > 1 else ""
+    return f"All {operations:,} operations{keys} are explained by some legal order of a {model.name}."

@@ -1,0 +1,198 @@
+"""One partition of a history, compiled to integers: what every search engine works on.
+
+Here belong the compilation and the lazily filled table of transitions, which also verifies a model's hints; not the
+search (`checker.search`). A `Problem` is plain integers on purpose: a compiled engine can take it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checker.errors import IllFormedHistory, ModelError
+from checker.history import Operation, Outcome
+from checker.model import Model, Refused, Traits
+
+__all__ = ["NEVER", "REFUSED", "Problem", "Step", "Transitions", "compile_problem"]
+
+NEVER = 1 << 62
+"""The deadline of an operation that never returned."""
+
+REFUSED = -1
+"""In the transition table: the operation is illegal in the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The calls since the last return, and the return that ends the step."""
+
+    calls: tuple[int, ...]
+    returning: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Operations are numbered by place in `operations`, classes of operations with equal labels by place in `classes`.
+
+    Left out: failed operations that observe nothing, crashed observers (they can always be left out of a
+    linearization), and calls after the last return (nothing needs them any more).
+    """
+
+    operations: tuple[Operation, ...]
+    class_of: tuple[int, ...]
+    classes: tuple[Operation, ...]
+    """One operation of each class; the model is asked about this one."""
+    traits: tuple[Traits, ...]
+    """Per class."""
+    steps: tuple[Step, ...]
+    deadlines: tuple[int, ...]
+    """Per operation: the step that its return ends, or NEVER."""
+    bits: tuple[int, ...]
+    """Per operation: a power of two that no other operation has while this one is open."""
+
+
+def compile_problem(operations: Sequence[Operation], model: Model[Any]) -> Problem:
+    """Compile one partition. Raises IllFormedHistory for an operation that the model does not know.
+
+    Calls and returns are ordered by rank; at equal rank calls come first (closed intervals, as Porcupine's).
+    """
+    numbers: dict[Hashable, int] = {}
+    kept: list[Operation] = []
+    class_of: list[int] = []
+    classes: list[Operation] = []
+    traits: list[Traits] = []
+    for operation in operations:
+        if operation.outcome is Outcome.FAIL and not model.failure_observes(operation):
+            continue
+        label = model.label(operation) if (problem := model.problem(operation)) is None else None
+        if problem is not None:
+            raise IllFormedHistory(operation.index, f"{problem} (model {model.name})")
+        number = numbers.setdefault(label, len(classes))
+        if number == len(classes):
+            classes.append(operation)
+            traits.append(model.traits(operation))
+        if operation.return_order is None and traits[number].observer:
+            continue
+        kept.append(operation)
+        class_of.append(number)
+    steps = _steps(kept)
+    deadlines = [NEVER] * len(kept)
+    for place, step in enumerate(steps):
+        deadlines[step.returning] = place
+    return Problem(
+        operations=tuple(kept),
+        class_of=tuple(class_of),
+        classes=tuple(classes),
+        traits=tuple(traits),
+        steps=steps,
+        deadlines=tuple(deadlines),
+        bits=_bits(len(kept), steps),
+    )
+
+
+def _steps(operations: Sequence[Operation]) -> tuple[Step, ...]:
+    events: list[tuple[int, int, int]] = []
+    for number, operation in enumerate(operations):
+        events.append((operation.call_order, 0, number))
+        if operation.return_order is not None:
+            if operation.return_order < operation.call_order:
+                raise IllFormedHistory(operation.index, "the operation returns before it is called")
+            events.append((operation.return_order, 1, number))
+    events.sort()
+    steps: list[Step] = []
+    calls: list[int] = []
+    for _, is_return, number in events:
+        if is_return:
+            steps.append(Step(tuple(calls), number))
+            calls = []
+        else:
+            calls.append(number)
+    return tuple(steps)
+
+
+def _bits(count: int, steps: Sequence[Step]) -> tuple[int, ...]:
+    """Bits are used again after the return, so that sets of open operations stay a few machine words wide."""
+    bits = [0] * count
+    free: list[int] = []
+    used = 0
+    for step in steps:
+        for number in step.calls:
+            if free:
+                bits[number] = free.pop()
+            else:
+                bits[number] = 1 << used
+                used += 1
+        free.append(bits[step.returning])
+    return tuple(bits)
+
+
+class Transitions:
+    """States interned to integers (0 is the start) and the table state x class -> state, filled on demand.
+
+    Every entry is checked against the class's traits when it is filled.
+    """
+
+    __slots__ = ("_constants", "_model", "_numbers", "problem", "rows", "states")
+
+    def __init__(self, problem: Problem, model: Model[Any]) -> None:
+        self.problem = problem
+        self._model = model
+        self.states: list[Hashable] = [model.initial]
+        self.rows: list[dict[int, int]] = [{}]
+        self._numbers: dict[Hashable, int] = {model.initial: 0}
+        self._constants: dict[int, int] = {}
+
+    def step(self, state: int, kind: int) -> int:
+        """The state after an operation of class `kind`, or REFUSED. Raises ModelError for a broken promise."""
+        row = self.rows[state]
+        known = row.get(kind)
+        if known is not None:
+            return known
+        after = self._model.step(self.states[state], self.problem.classes[kind])
+        number = REFUSED if isinstance(after, Refused) else self._intern(after)
+        self._verify(state, kind, number)
+        row[kind] = number
+        return number
+
+    def close(self, entries_max: int) -> bool:
+        """Fill the table for all reachable states, at most `entries_max` entries; True if it is now complete.
+
+        Verifies every hint everywhere it could matter: an eager choice made on the strength of a wrong hint hides the
+        very states that would refute it.
+        """
+        kinds = range(len(self.problem.classes))
+        state = 0
+        while state < len(self.states):
+            entries_max -= len(kinds)
+            if entries_max < 0:
+                return False
+            for kind in kinds:
+                self.step(state, kind)
+            state += 1
+        return True
+
+    def _intern(self, state: Hashable) -> int:
+        number = self._numbers.setdefault(state, len(self.states))
+        if number == len(self.states):
+            self.states.append(state)
+            self.rows.append({})
+        return number
+
+    def _verify(self, state: int, kind: int, after: int) -> None:
+        traits = self.problem.traits[kind]
+        if after == REFUSED:
+            if traits.total or traits.constant:
+                self._broken(state, kind, "legal in every state, but it is refused")
+            return
+        if traits.observer and after != state:
+            self._broken(state, kind, "an observer, but it changes the state")
+        if traits.constant and self._constants.setdefault(kind, after) != after:
+            self._broken(state, kind, "constant, but it leads elsewhere from another state")
+
+    def _broken(self, state: int, kind: int, promise: str) -> None:
+        model, operation = self._model, self.problem.classes[kind]
+        raise ModelError(
+            f"model {model.name} declares {model.describe_operation(operation)} {promise} "
+            f"in state {model.describe_state(self.states[state])}"
+        )

@@ -1,0 +1,252 @@
+"""The commands and their options. Thin: each reads its options and hands over to the module that does the work.
+
+Not here: the work (`cli_run`, `cli_check`, `doctor`), what the settings are (`settings`), how a call ends when it
+breaks off (`cli_main`). Every command gives an exit code; what they mean is in docs/command-line.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from histrio.cli_call import Call
+from histrio.cli_check import check_histories
+from histrio.cli_print import catalogue_text, json_text
+from histrio.cli_run import check_run, replay, report, run
+from histrio.cli_services import HistoryQuestion
+from histrio.clocks import seed_at
+from histrio.config import (
+    Layer,
+    Request,
+    environment_layer,
+    file_layers,
+    file_schema,
+    find_file,
+    option_layer,
+    profile_layers,
+    resolve,
+    unknown_variables,
+)
+from histrio.doctor import capabilities_text, probe
+from histrio.errors import UsageProblem
+from histrio.settings import SETTINGS, Setting
+from histrio.trial import TrialSpec
+
+__all__ = ["commands"]
+
+DEMO: Mapping[str, object] = {
+    "bug": "leader_local_read",
+    "nemesis": "partition",
+    "time-limit": "20s",
+    "seed": 1,
+    "expect": "invalid",
+}
+"""A deposed leader answers reads alone: the best known mistake of the trade, and soon found."""
+DEMO_SETTINGS = ("seed", "bug", "store")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+# ── options ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _settings(settings: Sequence[Setting]) -> Callable[[Command], Command]:
+    """One option for each setting. All are texts to click: `Setting.read` is the one reader, whatever the source."""
+
+    def decorate(command: Command) -> Command:
+        for setting in reversed(settings):
+            option = click.option(
+                setting.option,
+                _parameter(setting),
+                metavar=setting.metavar,
+                multiple=setting.repeated,
+                help=setting.about,
+            )
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _parameter(setting: Setting) -> str:
+    return setting.name.replace("-", "_")
+
+
+def _given(options: Mapping[str, object]) -> Layer:
+    return option_layer({setting.name: options.get(_parameter(setting)) for setting in SETTINGS})
+
+
+def _set_debug(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    call = context.find_object(Call)
+    if value and call is not None:
+        call.debug = True
+
+
+_debug = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="show tracebacks of the harness on stderr"
+)
+_json = click.option("--json", "as_json", is_flag=True, help="answer with one JSON document on stdout")
+_directory = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+
+
+# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _InOrder(click.Group):
+    """Lists commands in the order in which one meets them, not by the alphabet: click's own way to say so."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in order of definition."""
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="histrio", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Break a replicated system on purpose, and decide whether what its clients saw is legal.
+
+    Exit codes: 0 valid, 1 invalid, 2 unknown, 3 vacuous, 64 usage or configuration, 69 environment unavailable,
+    70 harness error, 130 and 143 interrupted.
+    """
+
+
+@commands.command("demo", short_help="find a planted bug and explain it")
+@_settings([setting for setting in SETTINGS if setting.name in DEMO_SETTINGS])
+@_json
+@_debug
+@click.pass_obj
+def _demo(call: Call, /, as_json: bool, **options: object) -> int:
+    """Find a planted bug in a simulated cluster of five, and explain it.
+
+    Exits with 0 if it was found and with 1 if not. No configuration file is read.
+    """
+    built_in = option_layer(DEMO)
+    request = resolve([_given(options), built_in], seed=0)
+    return run(call, request, as_json=as_json, dry_run=False)
+
+
+@commands.command("run", short_help="carry out one trial")
+@_settings(SETTINGS)
+@click.option("--profile", metavar="NAME", help="a named set of settings: smoke, ci, nightly or the file's own")
+@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="in place of the nearest histrio.toml")
+@click.option("--dry-run", is_flag=True, help="print the planned trial as JSON and run nothing")
+@_json
+@_debug
+@click.pass_obj
+def _run(
+    call: Call, /, profile: str | None, config: Path | None, dry_run: bool, as_json: bool, **options: object
+) -> int:
+    """Carry out one trial: start the system, break it, judge what its clients saw, write the report."""
+    request = _request(call, _given(options), profile, config)
+    return run(call, request, as_json=as_json, dry_run=dry_run)
+
+
+@commands.command("check", short_help="judge a run or a history again")
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.option("--model", metavar="NAME", help="judge PATH as history against this model")
+@click.option("--initial", metavar="JSON", help="the model's state before the first operation")
+@click.option("--format", "file_format", metavar="NAME", help="of the history; recognised if not given")
+@click.option("--budget", metavar="N", type=click.IntRange(min=1), help="configurations to explore for each key")
+@_json
+@_debug
+@click.pass_obj
+def _check(
+    call: Call,
+    path: Path,
+    model: str | None,
+    initial: str | None,
+    file_format: str | None,
+    budget: int | None,
+    as_json: bool,
+) -> int:
+    """Judge again: a run directory; or, with --model, a history file or a folder of them."""
+    if model is not None:
+        question = HistoryQuestion(model=model, initial=_json_value(initial), format=file_format, budget=budget)
+        return check_histories(call, _history_in(path), question, as_json=as_json)
+    given = {"--initial": initial, "--format": file_format, "--budget": budget}
+    if spare := [option for option, value in given.items() if value is not None]:
+        raise UsageProblem(f"{spare[0]} has no meaning without --model", fix="add --model; histrio list shows them")
+    if path.is_file() and path.name != "run.json":
+        raise UsageProblem(f"{path} is a file: --model is missing", fix="add --model; histrio list shows them")
+    return check_run(call, path, as_json=as_json)
+
+
+@commands.command("report", short_help="write a run's report again")
+@_directory
+@_debug
+@click.pass_obj
+def _report(call: Call, directory: Path) -> int:
+    """Write the report of a run directory again, and print where it is."""
+    return report(call, directory)
+
+
+@commands.command("replay", short_help="prove that a recorded run repeats")
+@_directory
+@click.option("--store", metavar="DIR", type=click.Path(path_type=Path), help="where the replay's directory goes")
+@_debug
+@click.pass_obj
+def _replay(call: Call, directory: Path, store: Path | None) -> int:
+    """Run a recorded trial again and prove, by trace hash, that it is the same run."""
+    return replay(call, directory, store=store)
+
+
+@commands.command("list", short_help="print every name that options take")
+@click.option("--schema", is_flag=True, help="the JSON Schema of histrio.toml instead")
+@_json
+@_debug
+@click.pass_obj
+def _list(call: Call, schema: bool, as_json: bool) -> int:
+    """Print every name that options take: environments, systems, workloads, nemeses, bugs, models."""
+    if schema:
+        call.answer(json_text(file_schema()))
+        return 0
+    catalogue = call.services.catalogue()
+    call.answer(json_text(catalogue) if as_json else catalogue_text(catalogue))
+    return 0
+
+
+@commands.command("doctor", short_help="print what this machine can do")
+@_json
+@_debug
+@click.pass_obj
+def _doctor(call: Call, as_json: bool) -> int:
+    """Print what this machine can do. Changes nothing and always exits with 0."""
+    capabilities = probe(call.services.catalogue().environments, store=TrialSpec().store)
+    call.answer(json_text(capabilities) if as_json else capabilities_text(capabilities))
+    return 0
+
+
+# ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _request(call: Call, given: Layer, profile: str | None, config: Path | None) -> Request:
+    """Merge all sources for `run`, and say on stderr which file was read."""
+    environ = call.terminal.environ
+    for warning in unknown_variables(environ):
+        call.say(f"warning: {warning}")
+    profile = profile or environ.get("HISTRIO_PROFILE") or None
+    named = config or (Path(environ["HISTRIO_CONFIG"]) if environ.get("HISTRIO_CONFIG") else None)
+    file = named or find_file(call.terminal.folder)
+    if file is not None:
+        call.say(f"configuration: {file}")
+    below = profile_layers(profile) if file is None else file_layers(file, profile)
+    return resolve([given, environment_layer(environ), *below], seed=seed_at(call.services.now()))
+
+
+def _json_value(text: str | None) -> msgspec.Raw | None:
+    if text is None:
+        return None
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise UsageProblem(f"--initial {text}: no JSON: {error}", fix="write null, 0 or '\"text\"'") from None
+    return msgspec.Raw(text.encode())
+
+
+def _history_in(path: Path) -> Path:
+    """A run directory's own history, or the path itself."""
+    return path / "history.jsonl" if (path / "run.json").is_file() else path

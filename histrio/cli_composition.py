@@ -1,0 +1,109 @@
+"""The composition root of the program: the functions and registries behind the commands.
+
+Each is imported when it is first called, and not before: `histrio --help` must not wait for pandas, matplotlib or trio.
+Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from checker.records import CheckResult, Verdict
+from histrio.catalogue import Catalogue, Entry
+from histrio.cli_services import HistoryQuestion, Replayed, Services
+from histrio.environments.environment import Progress
+from histrio.store import RunDirectory
+from histrio.trial import Trial, TrialSpec
+
+__all__ = ["real_services"]
+
+
+def real_services() -> Services:
+    """What `histrio` is when it is called by its name."""
+    return Services(
+        catalogue=_catalogue,
+        plan_trial=_plan_trial,
+        execute=_execute,
+        judge=_judge,
+        write_report=_write_report,
+        replay=_replay,
+        check_history=_check_history,
+    )
+
+
+def _catalogue() -> Catalogue:
+    from checker.models import MODELS
+    from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+    from nemesis.registry import FAMILIES
+    from workloads.registry import WORKLOADS
+
+    absent = [Entry(name=name, about="", unavailable=reason) for name, reason in ABSENT_ENVIRONMENTS.items()]
+    return Catalogue(
+        environments=(*(Entry(name=name, about=ENVIRONMENTS_ABOUT[name]) for name in ENVIRONMENTS), *absent),
+        systems=tuple(Entry(name=name, about=SYSTEMS_ABOUT.get(name, "")) for name in SYSTEMS),
+        workloads=tuple(Entry(name=name, about=workload.description) for name, workload in WORKLOADS.items()),
+        nemeses=tuple(
+            Entry(
+                name=family.name,
+                about=family.description,
+                kinds=tuple(Entry(name=kind.name, about=kind.description) for kind in family.kinds),
+            )
+            for family in FAMILIES.values()
+        ),
+        bugs=tuple(
+            Entry(name=bug.name, about=f"{bug.change} [{bug.reference}]", system=system.name)
+            for system in SYSTEMS.values()
+            for bug in system.bugs.values()
+        ),
+        models=tuple(Entry(name=name, about=MODELS_ABOUT.get(name, "")) for name in MODELS),
+    )
+
+
+ENVIRONMENTS_ABOUT = {
+    "sim": "nodes, clients, network, disks and clocks simulated in one process; same seed, same bytes"
+}
+SYSTEMS_ABOUT = {"raft_trio": "a Raft key-value store on trio"}
+MODELS_ABOUT = {
+    "register": "per key: read and write",
+    "cas-register": "per key: read, write and compare-and-set",
+}
+
+
+def _plan_trial(spec: TrialSpec) -> Trial:
+    from histrio.planning import plan_trial
+
+    return plan_trial(spec)
+
+
+def _execute(trial: Trial, directory: RunDirectory, on_progress: Callable[[Progress], None]) -> None:
+    from histrio.run import execute
+
+    execute(trial, directory, on_progress=on_progress)
+
+
+def _judge(directory: Path) -> Verdict:
+    from histrio.judge import judge
+
+    return judge(directory)
+
+
+def _write_report(directory: Path) -> Path:
+    from reports import write_report
+
+    return write_report(directory)
+
+
+def _replay(directory: Path, store: Path) -> Replayed:
+    from histrio.replaying import replay
+
+    return replay(directory, store)
+
+
+def _check_history(path: Path, question: HistoryQuestion) -> CheckResult:
+    from checker.formats import load_history
+    from checker.linearizability import check_history
+    from checker.models import MODELS
+
+    loaded = load_history(path)
+    return check_history(loaded.history, MODELS[question.model])

@@ -1,0 +1,76 @@
+"""What the commands call: one record of functions, so that a command can be run against any others, as tests do.
+
+Only the shape is here; the program's own functions are put in by `histrio.cli_composition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from checker.records import CheckResult, Verdict
+from histrio.catalogue import Catalogue
+from histrio.clocks import utc_now
+from histrio.environments.environment import Progress
+from histrio.store import RunDirectory
+from histrio.trial import Trial, TrialSpec
+
+__all__ = ["HistoryQuestion", "Replayed", "Services"]
+
+
+class Replayed(Protocol):
+    """What a replay found."""
+
+    @property
+    def trace_hash_recorded(self) -> str | None:
+        """The recorded run's digest of every simulated event; None if it was cut off."""
+        ...
+
+    @property
+    def trace_hash_now(self) -> str | None:
+        """The replay's."""
+        ...
+
+    @property
+    def equal(self) -> bool:
+        """Whether the replay was the same run, bit for bit."""
+        ...
+
+    @property
+    def directory(self) -> Path:
+        """The replay's run directory."""
+        ...
+
+
+class HistoryQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """How a history file that lies outside a run directory is to be judged."""
+
+    model: str
+    initial: msgspec.Raw | None = None
+    """The state before the first operation, as JSON; None: the model's own."""
+    format: str | None = None
+    """None: recognised by the file's name and content."""
+    budget: int | None = None
+    """Configurations to explore for each key before the answer is `unknown`; None: the checker's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The work behind the commands."""
+
+    catalogue: Callable[[], Catalogue]
+    plan_trial: Callable[[TrialSpec], Trial]
+    execute: Callable[[Trial, RunDirectory, Callable[[Progress], None]], None]
+    judge: Callable[[Path], Verdict]
+    """Reads a run directory, writes its verdict.json."""
+    write_report: Callable[[Path], Path]
+    """Reads a judged run directory, gives the path of report.html."""
+    replay: Callable[[Path, Path], Replayed]
+    """(recorded run directory, store for the replay)"""
+    check_history: Callable[[Path, HistoryQuestion], CheckResult]
+    now: Callable[[], datetime] = utc_now

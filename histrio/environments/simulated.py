@@ -1,0 +1,65 @@
+"""The environment `sim`: the whole cluster, its clients and its faults in one deterministic simulation.
+
+Same trial, same bytes: everything happens in the event heap of `histrio.simulation`, and nothing here draws a number,
+reads a clock or depends on the order of a set. Who stands for whom in the heap is `simulated_world`'s affair, what a
+fault does `simulated_faults`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from histrio.engine import Engine
+from histrio.environments.environment import Conducted, Progress
+from histrio.environments.simulated_faults import MECHANISMS, MechanismFactory
+from histrio.environments.simulated_world import SimulatedWorld
+from histrio.recorder import Recorder
+from histrio.simulation.errors import EventBudgetSpent
+from histrio.simulation.profile import DEFAULT_PROFILE, Profile
+from histrio.systems.system import SimulatedSystem
+from histrio.trial import Trial
+
+__all__ = ["SIMULATED", "SimulatedEnvironment"]
+
+SLICE_NS = 200_000_000  # between two glances at the progress
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedEnvironment:
+    """Implements `Environment`. Other mechanisms than the real ones make sabotaged worlds, for tests of the harness."""
+
+    profile: Profile = DEFAULT_PROFILE
+    factories: Mapping[str, MechanismFactory] = field(default_factory=lambda: MECHANISMS)
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        return "sim"
+
+    @property
+    def mechanisms(self) -> Mapping[str, str | None]:
+        """Everything the simulator can do, it can do everywhere."""
+        return dict.fromkeys(self.factories)
+
+    def conduct(
+        self,
+        trial: Trial,
+        system: SimulatedSystem,
+        engine: Engine,
+        recorder: Recorder,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> Conducted:
+        """Run the trial to its end, or to the end of its event budget."""
+        world = SimulatedWorld(trial, system, engine, recorder, self.profile, self.factories)
+        try:
+            while not world.finished:
+                world.simulation.run_until(world.simulation.now_ns + SLICE_NS)
+                if on_progress is not None:
+                    on_progress(world.progress())
+        except EventBudgetSpent:
+            return world.conducted("event-budget")
+        return world.conducted("completed")
+
+
+SIMULATED = SimulatedEnvironment()

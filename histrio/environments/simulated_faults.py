@@ -1,0 +1,135 @@
+"""The mechanisms of the simulator: how each kind of fault is inflicted there, what it counted, how its end is seen.
+
+One class a mechanism, registered in `MECHANISMS` under the name that the nemesis registry asks for. A mechanism gives
+evidence by what it destroyed or held up, never by having been switched on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from histrio.simulation.kernel import Simulation
+from nemesis.injector import Apply, Probe, Undo
+
+__all__ = ["MECHANISMS", "Counts", "MechanismFactory", "SimulatedMechanism", "Spoke"]
+
+Counts = dict[str, int]
+
+Spoke = Callable[[str], int]
+"""Node -> when it last reported anything, in nanoseconds; -1: never."""
+
+
+class SimulatedMechanism(Protocol):
+    """One way to break things: a `nemesis.mechanism.Mechanism` that can also show that a consequence has ended."""
+
+    def apply(self, action: Apply) -> str:
+        """Inflict the fault; returns the rule or call, for people."""
+        ...
+
+    def undo(self, action: Undo) -> Counts:
+        """End it; returns the counted consequences."""
+        ...
+
+    def healed(self, probe: Probe, since_ns: int) -> str | None:
+        """What is seen that proves the end of the consequence, which was undone at `since_ns`; None: nothing yet."""
+        ...
+
+
+MechanismFactory = Callable[[Simulation, Spoke], SimulatedMechanism]
+
+
+class BlockLinks:
+    """`network.block`: drops everything on the directed pairs of the fault."""
+
+    def __init__(self, simulation: Simulation, spoke: Spoke) -> None:
+        self._network = simulation.network
+        self._pairs: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._delivered_at_undo: dict[str, tuple[int, ...]] = {}
+
+    def apply(self, action: Apply) -> str:
+        self._pairs[action.fault.id] = action.blocks
+        self._network.block(action.fault.id, action.blocks)
+        return "drop " + ", ".join(f"{source}>{target}" for source, target in action.blocks)
+
+    def undo(self, action: Undo) -> Counts:
+        dropped = self._network.unblock(action.fault_id)
+        self._delivered_at_undo[action.fault_id] = self._delivered(action.fault_id)
+        return {"packets_dropped": dropped}
+
+    def healed(self, probe: Probe, since_ns: int) -> str | None:
+        before = self._delivered_at_undo[probe.fault_id]
+        if not all(now > then for now, then in zip(self._delivered(probe.fault_id), before, strict=True)):
+            return None
+        return f"a packet was delivered on each of {len(before)} links"
+
+    def _delivered(self, fault_id: str) -> tuple[int, ...]:
+        return tuple(self._network.link(*pair).counts.delivered for pair in self._pairs[fault_id])
+
+
+class EndProcesses:
+    """`process.kill` and `process.power-loss`: ends nodes at once; undoing starts those nothing else holds down."""
+
+    def __init__(self, simulation: Simulation, spoke: Spoke, *, power_loss: bool) -> None:
+        self._simulation, self._spoke, self._power_loss = simulation, spoke, power_loss
+        self._counts: dict[str, Counts] = {}
+
+    def apply(self, action: Apply) -> str:
+        counts: Counts = {}
+        for node in action.nodes:
+            report = self._simulation.kill(node, power_loss=self._power_loss)
+            for name in report.__struct_fields__:
+                if name != "incarnation":
+                    counts[name] = counts.get(name, 0) + getattr(report, name)
+        self._counts[action.fault.id] = counts
+        return ("cut the power of " if self._power_loss else "SIGKILL ") + " ".join(action.nodes)
+
+    def undo(self, action: Undo) -> Counts:
+        for node in action.nodes:
+            self._simulation.start(node)
+        return self._counts.pop(action.fault_id)
+
+    def healed(self, probe: Probe, since_ns: int) -> str | None:
+        if not all(self._spoke(node) > since_ns for node in probe.nodes):
+            return None
+        return ", ".join(f"{node} reported as incarnation {self._simulation.incarnation(node)}" for node in probe.nodes)
+
+
+class PauseProcesses:
+    """`process.pause`: stops nodes as SIGSTOP does; the kernel still takes what is sent to them."""
+
+    def __init__(self, simulation: Simulation, spoke: Spoke) -> None:
+        self._simulation, self._spoke = simulation, spoke
+
+    def apply(self, action: Apply) -> str:
+        for node in action.nodes:
+            self._simulation.pause(node)
+        return "SIGSTOP " + " ".join(action.nodes)
+
+    def undo(self, action: Undo) -> Counts:
+        reports = [self._simulation.resume(node) for node in action.nodes]
+        return {
+            "inputs_held": sum(report.inputs_held for report in reports),
+            "timers_shifted": sum(report.timers_shifted for report in reports),
+        }
+
+    def healed(self, probe: Probe, since_ns: int) -> str | None:
+        if not all(self._spoke(node) > since_ns for node in probe.nodes):
+            return None
+        return f"{', '.join(probe.nodes)} reported again"
+
+
+def _kill(simulation: Simulation, spoke: Spoke) -> SimulatedMechanism:
+    return EndProcesses(simulation, spoke, power_loss=False)
+
+
+def _power_loss(simulation: Simulation, spoke: Spoke) -> SimulatedMechanism:
+    return EndProcesses(simulation, spoke, power_loss=True)
+
+
+MECHANISMS: Mapping[str, MechanismFactory] = {
+    "network.block": BlockLinks,
+    "process.kill": _kill,
+    "process.pause": PauseProcesses,
+    "process.power-loss": _power_loss,
+}

@@ -1,0 +1,119 @@
+"""From what was asked for to a trial in which every decision has been made. Draws; starts nothing.
+
+Here belongs what can be refused before anything runs: names, options, and faults that the environment cannot inject.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from histrio.errors import EnvironmentUnavailable, UsageProblem
+from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+from histrio.systems.system import System
+from histrio.trial import Trial, TrialSpec
+from nemesis.errors import MalformedPlan, NemesisError, Unavailable
+from nemesis.plan import Plan
+from nemesis.planfile import load_plan
+from nemesis.registry import kind_named
+from nemesis.schedule import draw_plan
+from workloads.errors import InvalidOptions, UnknownWorkload
+from workloads.registry import workload_named
+from workloads.workload import WorkloadOptions
+
+__all__ = ["plan_trial", "workload_options"]
+
+SECOND_NS = 1_000_000_000
+
+
+def plan_trial(spec: TrialSpec) -> Trial:
+    """Decide everything about a trial.
+
+    Raises UsageProblem for what cannot be meant, EnvironmentUnavailable for what cannot be had here.
+    """
+    system = _system(spec)
+    if spec.environment not in ENVIRONMENTS:
+        raise _absent(spec.environment)
+    offered = [name for name, obstacle in ENVIRONMENTS[spec.environment].mechanisms.items() if obstacle is None]
+    plan, skipped = _plan(spec, offered)
+    if plan.nodes != _nodes(spec.nodes):
+        spec = msgspec.structs.replace(spec, nodes=len(plan.nodes))
+    try:
+        workload_options(spec)
+        workload = workload_named(plan.workload)
+    except (InvalidOptions, UnknownWorkload) as error:
+        raise UsageProblem(str(error), why="the workload cannot be run so") from error
+    if workload.name not in system.workloads:
+        raise UsageProblem(
+            f"clients of {system.name} do not speak the workload {workload.name}",
+            why="a system's adapter says which workloads it supports",
+            fix=f"use one of {', '.join(system.workloads)}",
+        )
+    return Trial(spec=spec, nodes=plan.nodes, plan=plan, nemesis=_asked(spec, plan), skipped=skipped)
+
+
+def workload_options(spec: TrialSpec) -> WorkloadOptions:
+    """What the workload is told of the trial. Raises InvalidOptions."""
+    return WorkloadOptions(
+        threads=spec.concurrency,
+        nodes=_nodes(spec.nodes),
+        rate_hz=spec.rate_hz,
+        time_limit_ns=round(spec.time_limit_s * SECOND_NS),
+        seed=spec.seed,
+    )
+
+
+def _nodes(count: int) -> tuple[str, ...]:
+    return tuple(f"n{number}" for number in range(1, count + 1))
+
+
+def _system(spec: TrialSpec) -> System:
+    system = SYSTEMS.get(spec.system)
+    if system is None:
+        raise UsageProblem(f"there is no system {spec.system!r}", fix=f"known are {', '.join(SYSTEMS)}")
+    if spec.bug is not None and spec.bug not in system.bugs:
+        raise UsageProblem(f"{system.name} has no planted bug {spec.bug!r}", fix="all of them: histrio list")
+    system.check_options(spec.system_options)
+    return system
+
+
+def _absent(environment: str) -> EnvironmentUnavailable | UsageProblem:
+    if environment in ABSENT_ENVIRONMENTS:
+        return EnvironmentUnavailable(
+            f"the environment {environment} cannot be used: {ABSENT_ENVIRONMENTS[environment]}",
+            why="a trial that did not run proves nothing, so it is not carried out elsewhere instead",
+            fix="use --env sim",
+        )
+    return UsageProblem(f"there is no environment {environment!r}", fix=f"known are {', '.join(ENVIRONMENTS)}")
+
+
+def _plan(spec: TrialSpec, offered: list[str]) -> tuple[Plan, dict[str, str]]:
+    try:
+        if spec.plan is not None:
+            return load_plan(spec.plan), {}
+        drawn = draw_plan(
+            seed=spec.seed,
+            nodes=_nodes(spec.nodes),
+            workload=spec.workload,
+            asked=spec.nemesis,
+            duration_ns=round(spec.time_limit_s * SECOND_NS),
+            capabilities=offered,
+        )
+    except Unavailable as error:
+        raise UsageProblem(
+            f"{error.kind} cannot be injected: {error.reason}", why=_WHY_REFUSED, fix=error.fix
+        ) from None
+    except MalformedPlan as error:
+        raise UsageProblem(str(error), why="a plan is replayed exactly or not at all", fix=error.fix) from None
+    except NemesisError as error:
+        raise UsageProblem(str(error), fix="all of them: histrio list") from None
+    return drawn.plan, drawn.skipped
+
+
+_WHY_REFUSED = "a fault that was asked for by name and quietly left out would make the verdict a lie"
+
+
+def _asked(spec: TrialSpec, plan: Plan) -> tuple[str, ...]:
+    """The families and kinds that must take effect: what was named, else the families the plan has."""
+    if spec.plan is None and "all" not in spec.nemesis:
+        return tuple(name for name in spec.nemesis if name != "none")
+    return tuple(dict.fromkeys(kind_named(fault.kind).family for fault in plan.faults))

@@ -1,0 +1,90 @@
+"""Writes what happens during a run, in order: history, faults and trace, translated to the records on disk.
+
+One recorder per run, one order for all events. History and fault lines reach the operating system at once. Trace lines
+are gathered for a while: they are written by the harness only in the simulator, where a lost tail can be had again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from checker.jsonl import JsonlWriter
+from checker.records import AnyTraceEvent, FaultLine, Header, HistoryLine, LineType, TraceLine
+from workloads.session import Completion, Operation
+
+__all__ = ["Recorder"]
+
+_TRACE_LINES_GATHERED = 4096
+
+
+class Recorder:
+    """Appends to the three record files of one run directory."""
+
+    def __init__(self, directory: Path, translate: Callable[[Any], AnyTraceEvent]) -> None:
+        self._translate = translate
+        self._history = JsonlWriter(directory / "history.jsonl", Header(format="histrio/history"))
+        self._faults = JsonlWriter(directory / "faults.jsonl", Header(format="histrio/faults"))
+        self._trace = JsonlWriter(directory / "trace.jsonl", Header(format="histrio/trace"))
+        self._gathered: list[TraceLine] = []
+        self._next_index = 0
+
+    def invoked(self, time_ns: int, process: int, node: str, operation: Operation) -> None:
+        """An operation begins."""
+        self._line(time_ns, process, node, operation, LineType.INVOKE, operation.value)
+
+    def completed(self, time_ns: int, process: int, node: str, operation: Operation, completion: Completion) -> None:
+        """The operation ended; what is not `ok` repeats the argument as its value."""
+        kind = LineType(completion.outcome.value)
+        value = completion.value if kind is LineType.OK else operation.value
+        self._line(time_ns, process, node, operation, kind, value, completion.error, completion.position)
+
+    def fault(self, line: FaultLine) -> None:
+        """One line about one fault."""
+        self._faults.append(line)
+
+    def traced(self, node: str, incarnation: int, seq: int, local_ns: int, event: object) -> AnyTraceEvent:
+        """One event of one node, in the node's own words; returns the record."""
+        record = self._translate(event)
+        line = TraceLine(node=node, incarnation=incarnation, seq=seq, local_ns=local_ns, event=record)
+        self._gathered.append(line)
+        if len(self._gathered) >= _TRACE_LINES_GATHERED:
+            self._write_gathered()
+        return record
+
+    def close(self) -> None:
+        """Write what is gathered and close the files."""
+        self._write_gathered()
+        for writer in (self._history, self._faults, self._trace):
+            writer.close()
+
+    def _write_gathered(self) -> None:
+        self._trace.append(*self._gathered)
+        self._gathered.clear()
+
+    def _line(
+        self,
+        time_ns: int,
+        process: int,
+        node: str,
+        operation: Operation,
+        kind: LineType,
+        value: object,
+        error: str | None = None,
+        position: tuple[int, int] | None = None,
+    ) -> None:
+        line = HistoryLine(
+            index=self._next_index,
+            time_ns=time_ns,
+            process=process,
+            type=kind,
+            f=operation.f,
+            key=operation.key,
+            value=value,
+            error=error,
+            node=node,
+            position=position,
+        )
+        self._next_index += 1
+        self._history.append(line)

@@ -1,0 +1,226 @@
+"""What a simulated disk holds: contents and names, durable and not, and what a power loss makes of them.
+
+Durability is that of `raft_trio.files`. A kill -9 changes nothing here, because the page cache belongs to the kernel;
+only a power loss does. Then each unsynced change is kept or lost on its own, in any combination (Pillai et al.,
+OSDI'14): names created, replaced or removed without `SyncDir`; contents written or truncated without `Sync`. A lost
+write may leave a prefix of whole sectors behind, or only its length, filled with zeros, as file systems with delayed
+allocation do. How long operations take is the affair of `batches.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+
+from raft_trio.files import FileOp, FileResult, ListDir, Pwrite, Read, Rename, Sync, SyncDir, Truncate, Unlink
+
+__all__ = ["SECTOR_BYTES", "Disk", "DiskLoss"]
+
+SECTOR_BYTES = 512
+"""What a disk writes whole or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLoss:
+    """What a power loss destroyed. `bytes_lost` counts bytes handed to the kernel that are not on disk afterwards."""
+
+    bytes_lost: int = 0
+    writes_lost: int = 0
+    writes_torn: int = 0
+    """Of `writes_lost`, those that left a part of themselves behind."""
+    truncations_lost: int = 0
+    names_lost: int = 0
+
+
+@dataclass(slots=True)
+class _Inode:
+    """One file's contents: as programs see them, as the disk has them, and the changes between the two in order."""
+
+    seen: bytearray
+    durable: bytearray
+    unsynced: list[Pwrite | Truncate]
+
+
+_NameChange = dict[str, _Inode | None]
+"""Names that change together: to a file, or to nothing."""
+
+
+class Disk:
+    """One node's disk. Outlives the node's incarnations."""
+
+    __slots__ = ("_durable_names", "_names", "_unsynced_names")
+
+    def __init__(self) -> None:
+        self._names: dict[str, _Inode] = {}
+        self._durable_names: dict[str, _Inode] = {}
+        self._unsynced_names: list[_NameChange] = []
+
+    def execute(self, op: FileOp) -> FileResult:
+        """Carry out one operation at once. Raises FileNotFoundError for a file that is not there."""
+        match op:
+            case Pwrite():
+                self._pwrite(op)
+            case Sync(path=path):
+                _make_durable(self._inode(path))
+            case Truncate(path=path, size=size):
+                inode = self._inode(path)
+                _resize(inode.seen, size)
+                inode.unsynced.append(op)
+            case Rename(source=source, target=target):
+                self._change_names({target: self._inode(source), source: None} if source != target else {})
+            case Unlink(path=path):
+                self._inode(path)
+                self._change_names({path: None})
+            case SyncDir(path=path):
+                self._sync_names(path)
+            case Read(path=path):
+                return bytes(self._inode(path).seen)
+            case ListDir(path=path):
+                return tuple(sorted(_base(name) for name in self._names if _directory(name) == path))
+        return None
+
+    def files(self) -> Mapping[str, bytes]:
+        """Every file as programs see it, sorted by name; for collecting and for tests."""
+        return {name: bytes(self._names[name].seen) for name in sorted(self._names)}
+
+    def power_loss(self, rng: Random) -> DiskLoss:
+        """Leave what a machine would find after losing power now; everything left is durable."""
+        kept = [change for change in self._unsynced_names if rng.getrandbits(1)]
+        names_lost = len(self._unsynced_names) - len(kept)
+        for change in kept:
+            _apply(self._durable_names, change)
+        self._unsynced_names = []
+        tally = _Tally()
+        for inode in _distinct((*self._names.values(), *self._durable_names.values())):
+            _lose(inode, rng, tally)
+        self._names = dict(self._durable_names)
+        return DiskLoss(tally.bytes_lost, tally.writes_lost, tally.writes_torn, tally.truncations_lost, names_lost)
+
+    def _inode(self, path: str) -> _Inode:
+        inode = self._names.get(path)
+        if inode is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return inode
+
+    def _pwrite(self, op: Pwrite) -> None:
+        inode = self._names.get(op.path)
+        if inode is None:
+            inode = _Inode(bytearray(), bytearray(), [])
+            self._change_names({op.path: inode})
+        _write(inode.seen, op.offset, op.data)
+        inode.unsynced.append(op)
+
+    def _change_names(self, change: _NameChange) -> None:
+        if change:
+            _apply(self._names, change)
+            self._unsynced_names.append(change)
+
+    def _sync_names(self, directory: str) -> None:
+        """Changes in this directory become durable, and with them earlier ones of the names they touch.
+
+        Only a rename across directories makes a difference: it is atomic, so it is durable when either directory is.
+        """
+        needed: set[str] = set()
+        due: list[_NameChange] = []
+        pending: list[_NameChange] = []
+        for change in reversed(self._unsynced_names):
+            if needed.isdisjoint(change) and all(_directory(name) != directory for name in change):
+                pending.append(change)
+            else:
+                due.append(change)
+                needed.update(change)
+        for change in reversed(due):
+            _apply(self._durable_names, change)
+        self._unsynced_names = pending[::-1]
+
+
+@dataclass(slots=True)
+class _Tally:
+    bytes_lost: int = 0
+    writes_lost: int = 0
+    writes_torn: int = 0
+    truncations_lost: int = 0
+
+
+def _lose(inode: _Inode, rng: Random, tally: _Tally) -> None:
+    """Decide the fate of each unsynced change: half are kept, a lost write leaves nothing, sectors or zeros behind."""
+    for change in inode.unsynced:
+        if rng.getrandbits(1):
+            _replay(inode.durable, change)
+        elif isinstance(change, Truncate):
+            tally.truncations_lost += 1
+        else:
+            left = _leave_part(inode.durable, change, rng)
+            tally.writes_lost += 1
+            tally.writes_torn += left > 0
+            tally.bytes_lost += len(change.data) - left
+    inode.unsynced = []
+    inode.seen = bytearray(inode.durable)
+
+
+def _leave_part(contents: bytearray, write: Pwrite, rng: Random) -> int:
+    """Apply a prefix of a write that ends at a sector's end (or only its length) and return the bytes applied."""
+    fate = rng.getrandbits(2)
+    if fate == 0:
+        _extend(contents, write.offset + len(write.data))
+        return 0
+    end = write.offset + len(write.data)
+    first_cut = (write.offset // SECTOR_BYTES + 1) * SECTOR_BYTES
+    if fate == 1 or first_cut >= end:
+        return 0
+    cuts = (end - 1 - first_cut) // SECTOR_BYTES + 1
+    kept = first_cut + int(rng.random() * cuts) * SECTOR_BYTES - write.offset
+    _write(contents, write.offset, write.data[:kept])
+    return kept
+
+
+def _make_durable(inode: _Inode) -> None:
+    for change in inode.unsynced:
+        _replay(inode.durable, change)
+    inode.unsynced.clear()
+
+
+def _replay(contents: bytearray, change: Pwrite | Truncate) -> None:
+    if isinstance(change, Truncate):
+        _resize(contents, change.size)
+    else:
+        _write(contents, change.offset, change.data)
+
+
+def _write(contents: bytearray, offset: int, data: bytes) -> None:
+    if data:
+        _extend(contents, offset)
+        contents[offset : offset + len(data)] = data
+
+
+def _extend(contents: bytearray, size: int) -> None:
+    if size > len(contents):
+        contents.extend(bytes(size - len(contents)))
+
+
+def _resize(contents: bytearray, size: int) -> None:
+    del contents[size:]
+    _extend(contents, size)
+
+
+def _apply(names: dict[str, _Inode], change: _NameChange) -> None:
+    for name, inode in change.items():
+        if inode is None:
+            names.pop(name, None)
+        else:
+            names[name] = inode
+
+
+def _distinct(inodes: tuple[_Inode, ...]) -> list[_Inode]:
+    return list({id(inode): inode for inode in inodes}.values())
+
+
+def _directory(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -1,0 +1,328 @@
+"""One direction between two nodes: when a unit arrives, how often, and whether. Rules come from `network.py`.
+
+A link draws twice per unit from its own stream, whatever becomes of the unit, and each rule on it twice from a stream
+of its own. So removing a rule, or a fault elsewhere, leaves every other draw as it was.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from random import Random
+from typing import Any, Protocol
+
+import msgspec
+
+from histrio.simulation.agenda import Agenda
+from histrio.simulation.errors import BadProfile
+from histrio.simulation.node import Address
+from histrio.simulation.profile import LinkProfile
+
+__all__ = [
+    "Block",
+    "Destination",
+    "Disturbance",
+    "DisturbanceCounts",
+    "DisturbanceRule",
+    "Link",
+    "LinkCounts",
+    "Receiver",
+]
+
+_NS_PER_S = 1_000_000_000
+
+
+class Receiver(Protocol):
+    """One incarnation of a node."""
+
+    def receive(self, source: Address, payload: Any) -> None:
+        """A unit has arrived."""
+        ...
+
+
+class Destination(Protocol):
+    """A node, up or not."""
+
+    @property
+    def process(self) -> Receiver | None:
+        """The incarnation that is up, if any."""
+        ...
+
+
+class Disturbance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a rule adds to a link's own trouble. Probabilities per unit, nanoseconds.
+
+    On a stream link loss costs a retransmission; duplication and reordering do nothing.
+    """
+
+    loss: float = 0.0
+    duplication: float = 0.0
+    reordering: float = 0.0
+    delay_min_ns: int = 0
+    delay_max_ns: int = 0
+
+    def __post_init__(self) -> None:
+        shares = (self.loss, self.duplication, self.reordering)
+        if min(shares) < 0 or sum(shares) > 1:
+            raise BadProfile(f"disturbance: probabilities {shares} must not be negative nor add up to more than 1")
+        if not 0 <= self.delay_min_ns <= self.delay_max_ns:
+            raise BadProfile(f"disturbance: delay from {self.delay_min_ns} to {self.delay_max_ns} ns is no range")
+
+
+class DisturbanceCounts(msgspec.Struct):
+    """What a rule did, in units. `lost` on a stream: retransmitted. `reordered`: held back."""
+
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    delayed: int = 0
+
+
+class LinkCounts(msgspec.Struct):
+    """What became of units, rules included. Every copy counts as delivered, so delivered may exceed sent."""
+
+    sent: int = 0
+    delivered: int = 0
+    lost: int = 0
+    """By the link's own loss or by a disturbance; on a stream: retransmitted, or gone with a broken connection."""
+    duplicated: int = 0
+    overtaken: int = 0
+    """Units that were held back and really were overtaken by a later one."""
+    blocked: int = 0
+    """Stopped by a block; on a stream they go on afterwards."""
+    undeliverable: int = 0
+    """Arrived at a node that was down."""
+
+
+class Block(msgspec.Struct, eq=False):
+    """A rule that lets nothing through. A unit stopped by several rules counts for each."""
+
+    name: str
+    dropped: int = 0
+
+
+class DisturbanceRule(msgspec.Struct, eq=False):
+    """A disturbance in force."""
+
+    name: str
+    disturbance: Disturbance
+    counts: DisturbanceCounts
+
+
+class _Fate(Enum):
+    PASSED = auto()
+    LOST = auto()
+    DUPLICATED = auto()
+    REORDERED = auto()
+
+
+class Link:
+    """One direction between two nodes."""
+
+    __slots__ = (
+        "_agenda",
+        "_arrive",
+        "_blocked_label",
+        "_busy_until",
+        "_destination",
+        "_held_back",
+        "_labels",
+        "_last",
+        "_latency_min",
+        "_latency_span",
+        "_lost_label",
+        "_own",
+        "_profile",
+        "_random",
+        "_source",
+        "_stalled",
+        "_trouble",
+        "blocks",
+        "counts",
+        "disturbances",
+        "route",
+    )
+
+    def __init__(
+        self,
+        source: Address,
+        target: Address,
+        destination: Destination,
+        agenda: Agenda,
+        profile: LinkProfile,
+        rng: Random,
+    ) -> None:
+        self._source, self.route = source, f"{source}>{target}"
+        self._blocked_label, self._lost_label = f"block {self.route}", f"lose {self.route}"
+        self._destination, self._agenda, self._profile, self._random = destination, agenda, profile, rng.random
+        self._arrive = self._arrive_stream if profile.kind == "stream" else self._arrive_datagram
+        self._latency_min = profile.latency_min_ns
+        self._latency_span = profile.latency_max_ns - profile.latency_min_ns
+        self._own = Disturbance(loss=profile.loss, duplication=profile.duplication, reordering=profile.reordering)
+        self._trouble = profile.loss + profile.duplication + profile.reordering
+        self._labels: dict[str, str] = {}
+        self._last = self._busy_until = 0
+        self._held_back: list[int] = []
+        self._stalled: deque[tuple[Any, Receiver | None]] = deque()
+        self.blocks: list[Block] = []
+        self.disturbances: list[tuple[DisturbanceRule, Random]] = []
+        self.counts = LinkCounts()
+
+    def send(self, payload: Any, kind: str, size: int) -> None:
+        """Put a unit on the link. `size` in bytes, 0: takes no time to transmit."""
+        chance, spread = self._random(), self._random()
+        departs = self._transmitted(size) if size else self._agenda.now_ns
+        arrives = departs + self._latency_min + int(spread * self._latency_span)
+        label = self._labels.get(kind) or self._label(kind)
+        self.counts.sent += 1
+        if chance < self._trouble or self.disturbances:
+            self._send_disturbed(arrives, label, payload, chance)
+        else:
+            self._send_in_order(arrives, label, payload)
+
+    def unblocked(self) -> None:
+        """A block was lifted. A stream that stalled goes on when its sender next tries."""
+        if self._stalled and not self.blocks:
+            due = self._agenda.now_ns + self._profile.retransmission_ns
+            self._agenda.push(due, f"resume {self.route}", self._resume_stream, None, None)
+
+    def _label(self, kind: str) -> str:
+        label = self._labels[kind] = f"deliver {self.route} {kind}"
+        return label
+
+    def _transmitted(self, size: int) -> int:
+        """When the last byte has left, behind all that is still leaving."""
+        now, rate = self._agenda.now_ns, self._profile.bytes_per_second
+        if rate:
+            begins = self._busy_until
+            if begins < now:
+                begins = now
+            self._busy_until = ends = begins + size * _NS_PER_S // rate
+            return ends
+        return now
+
+    def _send_in_order(self, arrives: int, label: str, payload: Any) -> None:
+        if self._profile.quantum_ns:
+            arrives = _round_up(arrives, self._profile.quantum_ns)
+        if arrives < self._last:
+            arrives = self._last
+        else:
+            self._last = arrives
+        if self._held_back:
+            # Whatever is not overtaken by this unit is not overtaken by a later one, which arrives no earlier.
+            self.counts.overtaken += sum(other > arrives for other in self._held_back)
+            self._held_back.clear()
+        self._agenda.push(arrives, label, self._arrive, payload, self._destination.process)
+
+    def _send_late(self, arrives: int, label: str, payload: Any, share: float) -> int:
+        arrives += 1 + int(share * self._profile.holdback_max_ns)
+        if self._profile.quantum_ns:
+            arrives = _round_up(arrives, self._profile.quantum_ns)
+        self._agenda.push(arrives, label, self._arrive, payload, self._destination.process)
+        return arrives
+
+    def _send_disturbed(self, arrives: int, label: str, payload: Any, chance: float) -> None:
+        fates = [_fate_of(chance, self._own)]
+        for rule, rng in self.disturbances:
+            chance, spread = rng.random(), rng.random()
+            fates.append(_fate_of(chance, rule.disturbance))
+            arrives += _delay(rule, spread)
+            _count(rule.counts, fates[-1][0])
+        if self._profile.kind == "stream":
+            losses = sum(fate is _Fate.LOST for fate, _ in fates)
+            self.counts.lost += losses
+            self._send_in_order(arrives + losses * self._profile.retransmission_ns, label, payload)
+        else:
+            self._send_datagram(arrives, label, payload, fates)
+
+    def _send_datagram(self, arrives: int, label: str, payload: Any, fates: list[tuple[_Fate, float]]) -> None:
+        if any(fate is _Fate.LOST for fate, _ in fates):
+            self.counts.lost += 1
+            self._agenda.note(self._lost_label)
+            return
+        late = [share for fate, share in fates if fate is _Fate.REORDERED]
+        if late:
+            self._held_back.append(self._send_late(arrives, label, payload, max(late)))
+        else:
+            self._send_in_order(arrives, label, payload)
+        for fate, share in fates:
+            if fate is _Fate.DUPLICATED:
+                self.counts.duplicated += 1
+                self._send_late(arrives, label, payload, share)
+
+    def _arrive_datagram(self, payload: Any, _: Receiver | None) -> None:
+        if self.blocks:
+            self._stop()
+            return
+        process = self._destination.process
+        if process is None:
+            self.counts.undeliverable += 1
+            return
+        self.counts.delivered += 1
+        process.receive(self._source, payload)
+
+    def _arrive_stream(self, payload: Any, receiver: Receiver | None) -> None:
+        """A connection ends with the incarnation it leads to; units for an earlier one are gone."""
+        if self.blocks:
+            self._stop()
+        elif not self._stalled:
+            self._hand_over(payload, receiver)
+            return
+        self._stalled.append((payload, receiver))
+        if len(self._stalled) > self._profile.stream_window:
+            self._agenda.note(f"break {self.route}")
+            self.counts.lost += len(self._stalled)
+            self._stalled.clear()
+
+    def _resume_stream(self, _first: None, _second: None) -> None:
+        if not self.blocks:
+            while self._stalled:
+                self._hand_over(*self._stalled.popleft())
+
+    def _hand_over(self, payload: Any, receiver: Receiver | None) -> None:
+        if receiver is None or receiver is not self._destination.process:
+            self.counts.undeliverable += 1
+            return
+        self.counts.delivered += 1
+        receiver.receive(self._source, payload)
+
+    def _stop(self) -> None:
+        self.counts.blocked += 1
+        for block in self.blocks:
+            block.dropped += 1
+        self._agenda.note(self._blocked_label)
+
+
+def _fate_of(chance: float, disturbance: Disturbance) -> tuple[_Fate, float]:
+    """The fate that a draw from [0, 1) means, and where in that fate's share it fell, again from [0, 1)."""
+    for fate, share in (
+        (_Fate.LOST, disturbance.loss),
+        (_Fate.DUPLICATED, disturbance.duplication),
+        (_Fate.REORDERED, disturbance.reordering),
+    ):
+        if chance < share:
+            return fate, chance / share
+        chance -= share
+    return _Fate.PASSED, 0.0
+
+
+def _delay(rule: DisturbanceRule, spread: float) -> int:
+    low, high = rule.disturbance.delay_min_ns, rule.disturbance.delay_max_ns
+    rule.counts.delayed += high > 0
+    return low + int(spread * (high - low))
+
+
+def _count(counts: DisturbanceCounts, fate: _Fate) -> None:
+    match fate:
+        case _Fate.LOST:
+            counts.lost += 1
+        case _Fate.DUPLICATED:
+            counts.duplicated += 1
+        case _Fate.REORDERED:
+            counts.reordered += 1
+        case _Fate.PASSED:
+            pass
+
+
+def _round_up(time_ns: int, quantum_ns: int) -> int:
+    return -(-time_ns // quantum_ns) * quantum_ns

@@ -1,0 +1,378 @@
+"""Nodes as processes: what a node is across its incarnations, and one incarnation at work.
+
+A process is idle, or has a flush ahead of it. Inputs that come before the flush are worked on in it; after it the
+processor is busy for a while. So batches grow with the load. A paused process (SIGSTOP) collects inputs and does
+nothing; a dead one is forgotten, with all it held in memory.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from random import Random
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from histrio.simulation.agenda import Agenda
+from histrio.simulation.batches import BatchQueue
+from histrio.simulation.disk import Disk, DiskLoss
+from histrio.simulation.errors import SimulationError
+from histrio.simulation.links import Link
+from histrio.simulation.network import Network
+from histrio.simulation.node import Address, Effects, NodeFactory, Send, SimNode
+from histrio.simulation.profile import Profile
+from raft_trio.files import FileOp, FileResult
+
+__all__ = ["Exit", "Host", "KillReport", "OnTrace", "PauseReport", "Peer", "Process"]
+
+OnTrace = Callable[[Address, int, int, int, Any], None]
+"""(node, incarnation, number from 1 within the incarnation, node's own time in ns, event)"""
+
+_FRAMES_IN_REASON = 4
+
+
+class Exit(NamedTuple):
+    """A node that ended itself. `reason` is the text of `Effects.failed`, or the exception and where it came from."""
+
+    name: Address
+    time_ns: int
+    reason: str
+
+
+class KillReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kill destroyed: the evidence that it took effect. All but `incarnation` zero: nothing was there."""
+
+    incarnation: int
+    """The one that was killed; of a node that was down, the last one; 0: never started."""
+    processes_ended: int = 0
+    inputs_lost: int = 0
+    """Inputs that had arrived and had not been worked on."""
+    batches_lost: int = 0
+    """File batches asked for that did not take effect as a whole."""
+    connections_broken: int = 0
+    unsynced_bytes_lost: int = 0
+    """Power loss only, like the following."""
+    writes_lost: int = 0
+    writes_torn: int = 0
+    truncations_lost: int = 0
+    names_lost: int = 0
+
+
+class PauseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pause held up. All zero: nothing was paused."""
+
+    paused_ns: int = 0
+    inputs_held: int = 0
+    """Inputs, timers included, that waited for the process to go on."""
+    timers_shifted: int = 0
+    """Timers that came due during the pause and were noticed late."""
+
+
+class Peer(Protocol):
+    """The node's end of a client's connection."""
+
+    def reply(self, payload: Any, kind: str) -> None:
+        """Send to the client."""
+        ...
+
+    def lost_node(self) -> None:
+        """The process at this end is gone."""
+        ...
+
+
+class Host:
+    """One node across its incarnations: its name, its disk, and the process that is up, if any."""
+
+    def __init__(
+        self,
+        name: Address,
+        factory: NodeFactory,
+        *,
+        seed: int,
+        agenda: Agenda,
+        network: Network,
+        profile: Profile,
+        on_trace: OnTrace,
+        exits: list[Exit],
+    ) -> None:
+        self.name, self.agenda, self.network, self.profile, self.on_trace = name, agenda, network, profile, on_trace
+        self.disk = Disk()
+        self.disk_rng = Random(f"{seed}/disk/{name}")
+        self.process: Process | None = None
+        self.incarnation = 0
+        self._factory, self._seed, self._exits = factory, seed, exits
+        self._restart_rng = Random(f"{seed}/process/{name}")
+        self._booting = False
+
+    @property
+    def is_starting(self) -> bool:
+        """Asked to start, and not up yet."""
+        return self._booting
+
+    def start(self) -> None:
+        """Begin a new incarnation after the restart latency. Does nothing while one is up or starting."""
+        if self.process is not None or self._booting:
+            return
+        self._booting = True
+        self.incarnation += 1
+        profile = self.profile.processes
+        span = profile.restart_max_ns - profile.restart_min_ns
+        due = self.agenda.now_ns + profile.restart_min_ns + int(self._restart_rng.random() * span)
+        self.agenda.push(due, f"start {self.name}", self._boot, self.incarnation, None)
+
+    def kill(self, *, power_loss: bool) -> KillReport:
+        """End the process at once. Power loss loses unsynced data even of a node that is down."""
+        self.agenda.note(f"{'power-loss' if power_loss else 'kill'} {self.name}")
+        crash_rng = Random(f"{self._seed}/disk/{self.name}/crash/{self.incarnation}")
+        ended = int(self.process is not None or self._booting)
+        process, self.process, self._booting = self.process, None, False
+        inputs, batches, connections = (0, 0, 0) if process is None else process.end(crash_rng)
+        loss = self.disk.power_loss(crash_rng) if power_loss else DiskLoss()
+        return KillReport(
+            incarnation=self.incarnation,
+            processes_ended=ended,
+            inputs_lost=inputs,
+            batches_lost=batches,
+            connections_broken=connections,
+            unsynced_bytes_lost=loss.bytes_lost,
+            writes_lost=loss.writes_lost,
+            writes_torn=loss.writes_torn,
+            truncations_lost=loss.truncations_lost,
+            names_lost=loss.names_lost,
+        )
+
+    def exited(self, reason: str) -> None:
+        """The process ended itself."""
+        self._exits.append(Exit(self.name, self.agenda.now_ns, reason))
+        self.agenda.note(f"exit {self.name}")
+        self.kill(power_loss=False)
+
+    def _boot(self, incarnation: int, _: None) -> None:
+        if not self._booting or incarnation != self.incarnation:
+            return  # killed while starting
+        self._booting = False
+        try:
+            node = self._factory(self.name, incarnation)
+        except Exception as error:
+            self.exited(_explain(error))
+            return
+        self.process = Process(self, node, incarnation)
+        self.process.start()
+
+
+class Process:
+    """One incarnation of a node."""
+
+    __slots__ = (
+        "_agenda",
+        "_alive",
+        "_batches",
+        "_deliver",
+        "_flush_label",
+        "_flush_ns",
+        "_flushing_at",
+        "_free_at",
+        "_host",
+        "_inbox",
+        "_incarnation",
+        "_input_ns",
+        "_links",
+        "_node",
+        "_paused_at",
+        "_recovering",
+        "_timer_at",
+        "_timers_shifted",
+        "_traced",
+        "_wake_at",
+        "_wake_label",
+        "connections",
+    )
+
+    def __init__(self, host: Host, node: SimNode, incarnation: int) -> None:
+        self._host, self._node, self._incarnation, self._agenda = host, node, incarnation, host.agenda
+        self._deliver = node.deliver
+        self._flush_ns, self._input_ns = host.profile.processes.flush_ns, host.profile.processes.input_ns
+        self._flush_label, self._wake_label = f"flush {host.name}", f"wake {host.name}"
+        self._batches = BatchQueue(
+            host.agenda, host.disk, host.profile.disk, host.disk_rng, f"disk {host.name}", self._batch_done
+        )
+        self._links: dict[Address, Link] = {}
+        self._inbox: list[tuple[Callable[[int, Any, Any], None], Any, Any]] = []
+        self._alive = True
+        self._recovering = False
+        self._flushing_at: int | None = None
+        self._free_at = 0
+        self._wake_at: int | None = None
+        self._timer_at: int | None = None
+        self._paused_at: int | None = None
+        self._timers_shifted = 0
+        self._traced = 0
+        self.connections: dict[Address, Peer] = {}
+
+    @property
+    def is_paused(self) -> bool:
+        """Stopped, and not ended."""
+        return self._paused_at is not None
+
+    def start(self) -> None:
+        """Recover from disk and work on what that gave."""
+        self._recovering = True
+        try:
+            self._node.start(self._agenda.now_ns, self._execute)
+        except Exception as error:
+            self._host.exited(_explain(error))
+            return
+        finally:
+            self._recovering = False
+        self._flush(None, None)
+
+    def receive(self, source: Address, payload: Any) -> None:
+        """A unit from a node or a client has arrived."""
+        self._inbox.append((self._deliver, source, payload))
+        if self._flushing_at is None and self._paused_at is None:
+            self._schedule_flush()
+
+    def client_left(self, client: Address, peer: Peer) -> None:
+        """A client has closed its connection, and has not opened another since."""
+        if self.connections.get(client) is peer:
+            del self.connections[client]
+            self._take(self._tell_disconnected, client, None)
+
+    def pause(self) -> None:
+        """Stop working until `resume`. Does nothing to a process that is stopped."""
+        if self._paused_at is None:
+            self._paused_at, self._timers_shifted = self._agenda.now_ns, 0
+            self._batches.hold()
+
+    def resume(self) -> PauseReport:
+        """Go on with everything that came in meanwhile."""
+        if self._paused_at is None:
+            return PauseReport()
+        report = PauseReport(
+            paused_ns=self._agenda.now_ns - self._paused_at,
+            inputs_held=len(self._inbox),
+            timers_shifted=self._timers_shifted,
+        )
+        self._paused_at = None
+        self._batches.release()
+        if self._inbox:
+            self._schedule_flush()
+        return report
+
+    def end(self, rng: Random) -> tuple[int, int, int]:
+        """Die at once. Returns inputs lost, batches lost, connections broken."""
+        self._alive = False
+        inputs, self._inbox = len(self._inbox), []
+        connections, self.connections = self.connections, {}
+        for peer in connections.values():
+            peer.lost_node()
+        return inputs, self._batches.cut(rng), len(connections)
+
+    # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, method: Callable[[int, Any, Any], None], first: Any, second: Any) -> None:
+        self._inbox.append((method, first, second))
+        if self._flushing_at is None and self._paused_at is None:
+            self._schedule_flush()
+
+    def _schedule_flush(self) -> None:
+        if self._flushing_at is None:
+            due = self._agenda.now_ns + self._flush_ns
+            if due < self._free_at:
+                due = self._free_at
+            self._flushing_at = due
+            self._agenda.push(due, self._flush_label, self._flush, None, None)
+
+    def _batch_done(self, token: int, error: OSError | None) -> None:
+        self._take(self._node.io_done, token, error)
+
+    def _tell_disconnected(self, now_ns: int, client: Address, _: None) -> None:
+        self._node.disconnected(now_ns, client)
+
+    def _tell_wake(self, now_ns: int, _first: None, _second: None) -> None:
+        self._node.wake(now_ns)
+
+    def _timer(self, asked_for: int, _: None) -> None:
+        """One timer is kept in the agenda; a later wish waits for it, since most wishes are moved before they come."""
+        if not self._alive or asked_for != self._timer_at:
+            return
+        self._timer_at = None
+        if self._wake_at is None:
+            return
+        if self._wake_at > self._agenda.now_ns:
+            self._set_timer(self._wake_at)
+            return
+        self._wake_at = None
+        self._timers_shifted += self.is_paused
+        self._take(self._tell_wake, None, None)
+
+    def _set_timer(self, time_ns: int) -> None:
+        self._timer_at = time_ns
+        self._agenda.push(max(time_ns, self._agenda.now_ns), self._wake_label, self._timer, time_ns, None)
+
+    # ── outputs ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _flush(self, _first: None, _second: None) -> None:
+        self._flushing_at = None
+        if not self._alive or self._paused_at is not None:
+            return
+        now = self._agenda.now_ns
+        inbox, self._inbox = self._inbox, []
+        try:
+            for method, first, second in inbox:
+                method(now, first, second)
+            effects = self._node.flush(now)
+        except Exception as error:
+            self._host.exited(_explain(error))
+            return
+        self._free_at = now + self._flush_ns + len(inbox) * self._input_ns
+        if effects.trace:
+            self._report(effects.trace)
+        # A kill in answer to a trace event comes before the sends.
+        if self._alive:
+            self._carry_out(effects)
+
+    def _report(self, events: Sequence[Any]) -> None:
+        on_trace, name, now = self._host.on_trace, self._host.name, self._agenda.now_ns
+        for event in events:
+            self._traced += 1
+            on_trace(name, self._incarnation, self._traced, now, event)
+
+    def _carry_out(self, effects: Effects) -> None:
+        if effects.failed is not None:
+            self._host.exited(effects.failed)
+            return
+        for batch in effects.batches:
+            self._batches.submit(batch)
+        for send in effects.sends:
+            link = self._links.get(send.destination) or self._link(send.destination)
+            link.send(send.payload, send.kind, send.size)
+        for reply in effects.replies:
+            self._reply(reply)
+        self._wake_at = wake = effects.wake_at_ns
+        if wake is not None and (self._timer_at is None or wake < self._timer_at):
+            self._set_timer(wake)
+
+    def _link(self, target: Address) -> Link:
+        link = self._links[target] = self._host.network.link(self._host.name, target)
+        return link
+
+    def _reply(self, reply: Send) -> None:
+        peer = self.connections.get(reply.destination)
+        if peer is not None:  # else: the client has gone
+            peer.reply(reply.payload, reply.kind)
+
+    def _execute(self, op: FileOp) -> FileResult:
+        if not self._recovering:
+            raise SimulationError("files are read in start() only; afterwards ask for a FileBatch in Effects.batches")
+        return self._host.disk.execute(op)
+
+
+def _explain(error: Exception) -> str:
+    """The exception and the innermost places it came through, without paths, so that runs compare across machines."""
+    frames = traceback.extract_tb(error.__traceback__)[1:][-_FRAMES_IN_REASON:]
+    places = " < ".join(f"{frame.name} ({PurePath(frame.filename).name}:{frame.lineno})" for frame in reversed(frames))
+    text = str(error)
+    return f"{type(error).__name__}{': ' if text else ''}{text} in {places or 'the simulator'}"

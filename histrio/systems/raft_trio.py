@@ -1,0 +1,145 @@
+"""The adapter of raft_trio: the only place where the harness meets it.
+
+It turns the sans-IO node into a `SimNode`, its trace into the records of a run, and operations into its client
+protocol. What is tested is the build that a user gets, or one with a planted bug (`raft_trio_bugs`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from checker import records
+from histrio.config import suggestion
+from histrio.errors import UsageProblem
+from histrio.simulation.node import Address, Effects, Send
+from histrio.systems.raft_trio_bugs import PLANTED
+from histrio.systems.raft_trio_session import RaftTrioSession
+from histrio.systems.system import Bug, SimulatedSystem
+from raft_trio import trace
+from raft_trio.build import BUILD, Build
+from raft_trio.config import RaftNodeConfig
+from raft_trio.files import FileExecutor
+from raft_trio.messages import PeerFrame
+from raft_trio.node import Node
+
+__all__ = ["RAFT_TRIO", "RaftTrio", "SimulatedRaftNode", "translate"]
+
+MS = 1_000_000
+DEFAULT_OPERATION_TIMEOUT_NS = 1000 * MS  # three of the longest elections: a client outlives one failed attempt
+
+_OPTIONS: Mapping[str, str] = {
+    "profile": "`hardened` (default) or `paper`: without pre-vote, check-quorum, stickiness and no-op",
+    "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_OPERATION_TIMEOUT_NS // MS}",
+}
+
+
+class RaftTrio:
+    """Implements `histrio.systems.system.System`."""
+
+    name = "raft_trio"
+    bugs: Mapping[str, Bug] = {name: planted.bug for name, planted in PLANTED.items()}
+    workloads = ("register",)
+    options = _OPTIONS
+
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Refuse what is not an option, a profile or a number."""
+        for name, value in options.items():
+            if name not in _OPTIONS:
+                raise UsageProblem(
+                    f"raft_trio has no option {name!r}",
+                    why="--system-option passes options to the system under test",
+                    fix=suggestion(name, _OPTIONS),
+                )
+            if name == "profile" and value not in ("hardened", "paper"):
+                raise UsageProblem(
+                    f"profile={value!r} is not a profile of raft_trio",
+                    why="a profile names a set of Raft's optional defences",
+                    fix=suggestion(value, ("hardened", "paper")),
+                )
+            if name == "operation_timeout_ms" and not (value.isdecimal() and int(value) > 0):
+                raise UsageProblem(
+                    f"operation_timeout_ms={value!r} is not a positive whole number",
+                    why="it is a duration in milliseconds",
+                    fix="for example --system-option operation_timeout_ms=1000",
+                )
+
+    def simulated(
+        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+    ) -> SimulatedSystem:
+        """The build, its configuration and its clients for one simulated run."""
+        build = PLANTED[bug].plant(BUILD) if bug else BUILD
+        configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
+        timeout_ns = int(options.get("operation_timeout_ms", DEFAULT_OPERATION_TIMEOUT_NS // MS)) * MS
+
+        def node(name: Address, incarnation: int) -> SimulatedRaftNode:
+            config = configure(node_id=name, cluster_members=nodes)
+            return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
+
+        return SimulatedSystem(
+            node=node, translate=translate, session=lambda process: RaftTrioSession(timeout_ns=timeout_ns)
+        )
+
+
+class SimulatedRaftNode:
+    """One incarnation of a raft_trio node as the simulator wants it (`SimNode`)."""
+
+    def __init__(self, name: Address, incarnation: int, config: RaftNodeConfig, build: Build, random: Random) -> None:
+        self._node = node = Node(name, incarnation, config, build, random)
+        self.start: Callable[[int, FileExecutor], None] = node.start
+        self.io_done = node.io_done
+        self.wake = node.wake
+        self.disconnected = node.disconnected
+
+    def deliver(self, now_ns: int, source: Address, payload: Any) -> None:
+        """Peers send frames, clients requests."""
+        if type(payload) is PeerFrame:
+            self._node.frame(now_ns, payload)
+        else:
+            self._node.request(now_ns, source, payload)
+
+    def flush(self, now_ns: int) -> Effects:
+        """One flush of the node in the simulator's words."""
+        out = self._node.flush(now_ns)
+        return Effects(
+            sends=[Send(peer, frame, type(frame.messages[0]).__name__) for peer, frame in out.frames],
+            replies=[Send(connection, reply, type(reply).__name__) for connection, reply in out.replies],
+            batches=out.batches,
+            wake_at_ns=out.wake_at_ns,
+            trace=out.trace,
+            failed=out.failed,
+        )
+
+
+_RECORDS: Mapping[type, type[records.TraceEvent]] = {
+    trace.Restored: records.Restored,
+    trace.Became: records.Became,
+    trace.Voted: records.Voted,
+    trace.Appended: records.Appended,
+    trace.Truncated: records.Truncated,
+    trace.Synced: records.Synced,
+    trace.Committed: records.Committed,
+    trace.Applied: records.Applied,
+    trace.Snapshotted: records.Snapshot,
+    trace.Configured: records.Configuration,
+    trace.Acknowledged: records.Acknowledged,
+    trace.Sent: records.Sent,
+    trace.Received: records.Received,
+}
+
+
+def translate(event: Any) -> records.AnyTraceEvent:
+    """raft_trio's trace event as a record: the vocabularies have the same fields, which a test holds them to."""
+    kind: type = type(event)
+    record, fields = _translation(kind)
+    return record(**{field: getattr(event, field) for field in fields})  # type: ignore[return-value]
+
+
+@functools.cache
+def _translation(kind: type) -> tuple[type[records.TraceEvent], tuple[str, ...]]:
+    return _RECORDS[kind], kind.__struct_fields__  # type: ignore[attr-defined]
+
+
+RAFT_TRIO = RaftTrio()

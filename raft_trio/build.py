@@ -1,0 +1,85 @@
+"""What a node is made of. Anything a tester may want to exchange is a field here, so that nothing needs patching.
+
+`BUILD` is the correct node. A deliberately broken one is `dataclasses.replace(BUILD, ...)`, made outside this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raft_trio.core.ready import Ready
+from raft_trio.files import FileBatch
+from raft_trio.kv import KeyValueMachine
+from raft_trio.machine import StateMachine
+from raft_trio.rules import RULES, Rules
+from raft_trio.sessions import is_new
+from raft_trio.storage.records import CODEC, RecordCodec
+from raft_trio.types import LogIndex
+
+__all__ = ["BUILD", "NODE_RULES", "Build", "NodeRules"]
+
+
+def no_result_at_append(machine: StateMachine, command: bytes) -> bytes | None:
+    """Nothing: a client hears of its command when it has been committed and applied (Raft §5.3)."""
+    return None
+
+
+def applied_up_to(applied: LogIndex, read_index: LogIndex) -> bool:
+    """A read at `read_index` may be answered once everything up to it has been applied (thesis §6.4)."""
+    return applied >= read_index
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRules:
+    """The decisions of the layer around the core, as pure functions."""
+
+    result_at_append: Callable[[StateMachine, bytes], bytes | None]
+    """(machine, command) -> the result to acknowledge as soon as the leader has appended the command; None: wait."""
+    may_read: Callable[[LogIndex, LogIndex], bool]
+    """(applied index, read index) -> whether the state is recent enough."""
+    is_new_command: Callable[[int, int], bool]
+    """(last sequence of the session, sequence) -> whether to give the command to the state machine."""
+
+
+NODE_RULES = NodeRules(
+    result_at_append=no_result_at_append,
+    may_read=applied_up_to,
+    is_new_command=is_new,
+)
+
+
+def unchanged_ready(ready: Ready) -> Ready:
+    """What the core asked for."""
+    return ready
+
+
+def unchanged_batch(batch: FileBatch) -> FileBatch:
+    """What the log asked for."""
+    return batch
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Everything a node is made of beside its settings."""
+
+    rules: Rules
+    """Decisions of the core."""
+    node_rules: NodeRules
+    ready_filter: Callable[[Ready], Ready]
+    """Sees everything the core asks for before the node acts on it."""
+    files: Callable[[FileBatch], FileBatch]
+    """Sees every batch of file operations before it is executed. Recovery at start does not pass here."""
+    codec: RecordCodec
+    """The log's records as bytes."""
+    machine: Callable[[], StateMachine]
+
+
+BUILD = Build(
+    rules=RULES,
+    node_rules=NODE_RULES,
+    ready_filter=unchanged_ready,
+    files=unchanged_batch,
+    codec=CODEC,
+    machine=KeyValueMachine,
+)

@@ -1,0 +1,64 @@
+"""Arithmetic of majorities, plain and joint. Pure; knows voters and numbers, not messages.
+
+An *electorate* is a set of voters of which a majority must agree. There is one normally, two in joint consensus
+(Raft §6), and every one of them must agree. How large a majority is, is the caller's rule (`majority`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+from raft_trio.types import Config, NodeId
+
+__all__ = ["Electorates", "VoteResult", "electorates_of", "majority", "quorum_value", "vote_result"]
+
+Electorates = tuple[tuple[NodeId, ...], ...]
+Majority = Callable[[int], int]
+
+
+class VoteResult(Enum):
+    """Where an election stands."""
+
+    PENDING = 0
+    WON = 1
+    LOST = 2
+    """Some electorate can no longer reach a majority."""
+
+
+def majority(size: int) -> int:
+    """Smallest number of `size` voters any two choices of which have a voter in common."""
+    return size // 2 + 1
+
+
+def electorates_of(config: Config) -> Electorates:
+    """The voter sets that must each agree; learners are in none (thesis §4.2.1)."""
+    return (config.voters, config.voters_outgoing) if config.voters_outgoing else (config.voters,)
+
+
+def quorum_value(electorates: Electorates, values: Mapping[NodeId, int], majority: Majority) -> int:
+    """Largest number that a majority of every electorate has reached; a voter without a value has reached 0.
+
+    With match indexes: what is replicated on a quorum (Raft §5.3, §6). With round numbers: the newest round a quorum
+    has answered. An empty electorate agrees to nothing.
+    """
+    reached = []
+    for voters in electorates:
+        ranked = sorted([values.get(voter, 0) for voter in voters], reverse=True)
+        needed = majority(len(ranked))
+        reached.append(ranked[needed - 1] if 0 < needed <= len(ranked) else 0)
+    return min(reached, default=0)
+
+
+def vote_result(electorates: Electorates, votes: Mapping[NodeId, bool], majority: Majority) -> VoteResult:
+    """Won when every electorate has a majority of grants; lost as soon as one cannot get it any more."""
+    result = VoteResult.WON
+    for voters in electorates:
+        granted = sum(1 for voter in voters if votes.get(voter) is True)
+        refused = sum(1 for voter in voters if votes.get(voter) is False)
+        needed = majority(len(voters))
+        if len(voters) - refused < needed:
+            return VoteResult.LOST
+        if granted < needed:
+            result = VoteResult.PENDING
+    return result

@@ -1,0 +1,302 @@
+"""`RaftCore`: one node of Raft as a deterministic function of events. Start here.
+
+Belongs here: the public face, the comparison of terms that every message goes through (Raft §5.1), and the hand-over.
+The parts of the algorithm: `election` and `roles`, `replication`, `reads`; the decisions: `raft_trio.rules`.
+
+    core.step(now, source, message); core.propose(now, ...); core.wake(now)     any number of times
+    ready = core.take_ready()        persist it, send, apply, answer: see `Ready`
+    core.persisted(now, token)       when the write is durable
+    core.deadline_ns()               when to call wake
+
+Time is the node's monotonic clock in integer nanoseconds and never goes back. Nothing here blocks, and nothing but the
+given `Random` is random. Broken invariants raise `AssertionError`: the node must end, for its state is not Raft's.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from raft_trio.config import RaftNodeConfig
+from raft_trio.core import reads
+from raft_trio.core.election import campaign, check_quorum, count_own_vote, step_vote_request, step_vote_response
+from raft_trio.core.log import ENTRY_OVERHEAD
+from raft_trio.core.ready import Persist, Ready, Recovered
+from raft_trio.core.replication import append_own, count_own, replicate, step_append, step_appended
+from raft_trio.core.roles import become_follower
+from raft_trio.core.state import CoreState, WriteMark
+from raft_trio.messages import (
+    AppendEntriesRequest,
+    AppendEntriesResponse,
+    Message,
+    ReadIndexRequest,
+    ReadIndexResponse,
+    RequestVoteRequest,
+    RequestVoteResponse,
+)
+from raft_trio.rules import Rules
+from raft_trio.trace import Synced, Voted
+from raft_trio.types import Config, EntryType, HardState, LogEntry, LogIndex, NodeId, Role, Term
+
+__all__ = ["RaftCore"]
+
+NOTHING = Ready()
+
+
+class RaftCore:
+    """One incarnation of one node. Raises `LogInconsistency` when `recovered` cannot come from a correct disk."""
+
+    __slots__ = ("_state",)
+
+    def __init__(
+        self,
+        node_id: NodeId,
+        config: RaftNodeConfig,
+        recovered: Recovered,
+        *,
+        rules: Rules,
+        random: Random,
+        now_ns: int,
+    ) -> None:
+        self._state = CoreState(node_id, config, recovered, rules=rules, random=random, now_ns=now_ns)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def step(self, now_ns: int, source: NodeId, message: Message) -> None:
+        """A peer's message arrived. Messages of strangers are ignored."""
+        state = self._state
+        if not state.rules.is_member(source, state.membership):
+            return
+        match message:
+            case AppendEntriesRequest():
+                self._step_append(now_ns, message)
+            case AppendEntriesResponse():
+                if self._is_of_our_term(now_ns, message.term) and state.role is Role.LEADER:
+                    step_appended(state, now_ns, source, message)
+            case RequestVoteRequest():
+                step_vote_request(state, now_ns, message)
+            case RequestVoteResponse():
+                step_vote_response(state, now_ns, source, message)
+            case ReadIndexRequest():
+                self._see_term(now_ns, message.term)
+                reads.step_request(state, now_ns, source, message)
+            case ReadIndexResponse():
+                self._see_term(now_ns, message.term)
+                reads.step_answer(state, message)
+            case _:
+                raise AssertionError(f"{type(message).__name__} is the node's affair, not the core's")
+
+    def wake(self, now_ns: int) -> None:
+        """Time has passed; does what is due, nothing when called early."""
+        state = self._state
+        if state.role is Role.LEADER:
+            if now_ns >= state.heartbeat_due_ns:
+                self._heartbeat(now_ns)
+        elif now_ns >= state.election_due_ns:
+            campaign(state, now_ns)
+        reads.expire(state, now_ns)
+
+    def propose(
+        self,
+        now_ns: int,
+        type: EntryType,  # noqa: A002
+        *,
+        operation: str = "",
+        session: int = 0,
+        sequence: int = 0,
+        data: bytes = b"",
+    ) -> LogIndex | None:
+        """Index at which the entry was appended, of the current term; None: not leader, or too much is uncommitted.
+
+        Not a promise: the entry has an effect once it comes back in `Ready.committed` with this index and term.
+        """
+        state = self._state
+        if state.role is not Role.LEADER:
+            return None
+        outstanding = state.uncommitted_bytes
+        if outstanding and outstanding + ENTRY_OVERHEAD + len(data) > state.config.max_uncommitted_bytes:
+            return None
+        return append_own(state, type, operation, session, sequence, data)
+
+    def read_index(self, now_ns: int, context: int, operation: str = "") -> None:
+        """Ask at which index a linearizable read may be served; the answer is a `ReadState` with `context`.
+
+        A leader asks its quorum, a follower its leader. The index is None at once where no leader is known, and later
+        where leadership is lost or no answer comes within an election timeout: the read was not served.
+        """
+        reads.ask(self._state, now_ns, context, operation)
+
+    def persisted(self, now_ns: int, token: int) -> None:
+        """The `Persist` with this token, and every earlier one, is durable."""
+        state = self._state
+        synced = state.log.synced_index
+        while state.write_marks and state.write_marks[0].token <= token:
+            mark = state.write_marks.popleft()
+            synced = max(synced, state.rules.synced_up_to(mark.log_index, mark.lowest_cut))
+            if mark.hard_state is not None:
+                self._hard_state_is_durable(now_ns, mark.hard_state)
+        self._synced(min(synced, state.log.last_index))
+
+    # ── hand-over ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take_ready(self, now_ns: int) -> Ready:
+        """Everything to do since the last call, once. A leader's batch of proposals and reads closes here."""
+        state = self._state
+        if state.role is Role.LEADER:
+            reads.open_round(state)
+            replicate(state)
+        persist = self._take_persist()
+        committed = self._take_committed()
+        if not (persist or committed or state.messages or state.after_sync or state.read_states or state.trace):
+            return NOTHING
+        ready = Ready(
+            persist,
+            tuple(state.messages),
+            tuple(state.after_sync),
+            committed,
+            tuple(state.read_states),
+            state.lost_leadership,
+            tuple(state.trace),
+        )
+        state.messages.clear()
+        state.after_sync.clear()
+        state.read_states.clear()
+        state.trace.clear()
+        state.lost_leadership = False
+        return ready
+
+    def deadline_ns(self) -> int:
+        """When `wake` is wanted next."""
+        state = self._state
+        due_ns = state.heartbeat_due_ns if state.role is Role.LEADER else state.election_due_ns
+        expiry_ns = reads.expiry_ns(state)
+        return due_ns if expiry_ns is None else min(due_ns, expiry_ns)
+
+    # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def role(self) -> Role:
+        """Role in the current term."""
+        return self._state.role
+
+    @property
+    def term(self) -> Term:
+        """Current term, possibly not durable yet."""
+        return self._state.term
+
+    @property
+    def leader(self) -> NodeId | None:
+        """Leader of the current term as far as known; this node itself when it leads."""
+        return self._state.leader
+
+    @property
+    def voted_for(self) -> NodeId | None:
+        """Vote in the current term, possibly not durable yet."""
+        return self._state.voted_for
+
+    @property
+    def commit_index(self) -> LogIndex:
+        """Highest index known to be committed."""
+        return self._state.commit
+
+    @property
+    def last_index(self) -> LogIndex:
+        """Last entry in memory."""
+        return self._state.log.last_index
+
+    @property
+    def config(self) -> Config:
+        """Membership in force."""
+        return self._state.membership
+
+    def term_at(self, index: LogIndex) -> Term | None:
+        """Term of an entry; 0 at index 0; None outside the log."""
+        return self._state.log.term_at(index)
+
+    # ── terms ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _step_append(self, now_ns: int, request: AppendEntriesRequest) -> None:
+        state = self._state
+        if state.rules.message_is_old(request.term, state.term):
+            if state.rules.answers_old_term(request.term, state.term):
+                refusal = AppendEntriesResponse(state.term, False, request.prev_index)
+                state.send_after_sync(request.leader, refusal)
+            return
+        known = request.term == state.term and state.role is Role.FOLLOWER and state.leader == request.leader
+        if not known and not self._follow(now_ns, request):
+            return
+        state.heard_leader_ns = now_ns
+        state.reset_election_timer(now_ns)
+        step_append(state, request)
+
+    def _follow(self, now_ns: int, request: AppendEntriesRequest) -> bool:
+        """Make the sender our leader; False: a candidate that does not yield."""
+        state = self._state
+        if request.term == state.term:
+            assert state.role is not Role.LEADER, (
+                f"{state.node} and {request.leader} both lead term {request.term}: no Election Safety (Raft §5.2)"
+            )
+            if state.role is not Role.FOLLOWER and not state.rules.candidate_yields(state.role):
+                return False
+        become_follower(state, now_ns, max(request.term, state.term), leader=request.leader)
+        return True
+
+    def _is_of_our_term(self, now_ns: int, term: Term) -> bool:
+        self._see_term(now_ns, term)
+        return self._state.rules.response_is_current(term, self._state.term)
+
+    def _see_term(self, now_ns: int, term: Term) -> None:
+        """A higher term makes anybody a follower (Raft §5.1)."""
+        if term > self._state.term:
+            become_follower(self._state, now_ns, term, leader=None)
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _heartbeat(self, now_ns: int) -> None:
+        state = self._state
+        if state.config.check_quorum:
+            check_quorum(state, now_ns)
+        if state.role is Role.LEADER:
+            state.heartbeat_due_ns = now_ns + state.config.heartbeat_interval_ns
+            for progress in state.progress.values():
+                progress.contact_due = True
+
+    def _hard_state_is_durable(self, now_ns: int, hard: HardState) -> None:
+        state = self._state
+        if hard.voted_for is not None:
+            state.trace.append(Voted(hard.term, hard.voted_for))
+        count_own_vote(state, now_ns, hard.term)
+
+    def _synced(self, index: LogIndex) -> None:
+        state = self._state
+        log = state.log
+        if index > log.synced_index:
+            log.synced_index = index
+            state.trace.append(Synced(index, log.term_at(index) or 0))
+            if state.role is Role.LEADER:
+                count_own(state)
+
+    def _take_persist(self) -> Persist | None:
+        """The write of this hand-over. The commit index travels along but is no reason to write: a lower bound."""
+        state = self._state
+        handed = state.handed_hard_state
+        promises = handed.term != state.term or handed.voted_for != state.voted_for
+        log = state.log
+        if not promises and not log.has_unsaved:
+            return None
+        cut, entries = log.take_unsaved()
+        hard = None
+        if promises or handed.commit != state.commit:
+            hard = state.handed_hard_state = HardState(state.term, state.voted_for, state.commit)
+        token = state.next_token
+        state.next_token += 1
+        mark = WriteMark(token, log.last_index, log.last_index + 1, hard if promises else None)
+        state.write_marks.append(mark)
+        return Persist(token, cut, entries, hard, True)
+
+    def _take_committed(self) -> tuple[LogEntry, ...]:
+        state = self._state
+        if state.commit <= state.handed_index:
+            return ()
+        committed = state.log.between(state.handed_index + 1, state.commit)
+        state.handed_index = state.commit
+        return committed

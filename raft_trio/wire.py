@@ -1,0 +1,134 @@
+"""What travels on a TCP connection, as bytes and without I/O: frames of a length and one msgpack value.
+
+    length 4, big-endian | msgpack
+
+The first frame of every connection is a `Hello`; what follows depends on who called: `PeerFrame`s from a node, one
+`ClientRequest` per frame from a client, answered by one `ClientReply` per frame. Bytes come from the network and may be
+anything: whatever is not understood is a `FrameError`, after which the connection is of no more use.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TypeVar
+
+import msgspec
+
+from raft_trio.errors import SerializationDecodeError
+from raft_trio.messages import ClientReply, ClientRequest, PeerFrame
+from raft_trio.types import NodeId
+
+__all__ = [
+    "CLIENT_REPLY",
+    "CLIENT_REQUEST",
+    "FRAME_BYTES_MAX",
+    "HELLO",
+    "PEER_FRAME",
+    "VERSION",
+    "Decoder",
+    "FrameError",
+    "FrameMalformed",
+    "FrameTooLarge",
+    "Hello",
+    "encode",
+]
+
+VERSION = 1
+
+FRAME_BYTES_MAX = 64 << 20
+"""Above any legal frame: a flush carries a few messages of at most about 1 MiB each. Below any that could hurt."""
+
+_LENGTH = Struct(">I")
+_encoder = msgspec.msgpack.Encoder()
+
+T = TypeVar("T")
+
+
+class FrameError(SerializationDecodeError):
+    """Bytes that break the protocol; the connection must be closed."""
+
+
+class FrameTooLarge(FrameError):
+    """A frame above the limit of the receiver."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(
+            f"a frame of {length} bytes",
+            why=f"the limit is {limit}; a peer of another protocol looks like this, too",
+            fix="check what listens at the address",
+        )
+        self.length, self.limit = length, limit
+
+
+class FrameMalformed(FrameError):
+    """A frame that is not what must come here."""
+
+    def __init__(self, expected: str, problem: str) -> None:
+        super().__init__(f"a frame that is no {expected}", why=problem, fix="check that both ends run the same version")
+        self.expected, self.problem = expected, problem
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
+    """Who calls, and which cluster it means: members of different clusters must never talk to each other."""
+
+    version: int
+    cluster: str
+    node: NodeId | None = None
+    """The calling node; None: a client."""
+    incarnation: int = 0
+    """How often the calling node has started, this start included."""
+
+
+HELLO = msgspec.msgpack.Decoder(Hello)
+PEER_FRAME = msgspec.msgpack.Decoder(PeerFrame)
+CLIENT_REQUEST: msgspec.msgpack.Decoder[ClientRequest] = msgspec.msgpack.Decoder(ClientRequest)
+CLIENT_REPLY: msgspec.msgpack.Decoder[ClientReply] = msgspec.msgpack.Decoder(ClientReply)
+
+
+def encode(value: Hello | PeerFrame | ClientRequest | ClientReply) -> bytes:
+    """One frame."""
+    payload = _encoder.encode(value)
+    return _LENGTH.pack(len(payload)) + payload
+
+
+class Decoder:
+    """Takes bytes as they arrive, gives values as they become whole."""
+
+    def __init__(self, *, limit: int = FRAME_BYTES_MAX) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._start = 0
+
+    def feed(self, data: bytes) -> None:
+        """Takes what was received, any part of any frame."""
+        del self._buffer[: self._start]
+        self._start = 0
+        self._buffer += data
+
+    def next(self, kind: msgspec.msgpack.Decoder[T]) -> T | None:
+        """The next value, of which the caller knows what it must be; None: not all of it is here. Raises FrameError."""
+        body = self._start + _LENGTH.size
+        if body > len(self._buffer):
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer, self._start)
+        if length > self._limit:
+            raise FrameTooLarge(length, self._limit)
+        end = body + length
+        if end > len(self._buffer):
+            return None
+        self._start = end
+        return _decode(kind, bytes(self._buffer[body:end]))
+
+    def all(self, kind: msgspec.msgpack.Decoder[T]) -> list[T]:
+        """Every value that is here as a whole. Raises FrameError."""
+        values: list[T] = []
+        while (value := self.next(kind)) is not None:
+            values.append(value)
+        return values
+
+
+def _decode(kind: msgspec.msgpack.Decoder[T], payload: bytes) -> T:
+    try:
+        return kind.decode(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise FrameMalformed(str(kind.type), str(error)) from error
