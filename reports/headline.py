@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from checker.faults import FaultStatus
 from checker.records import CheckResult, Validity, Verdict
 from reports.run_record import RunData
 from reports.statistics import Availability
@@ -88,7 +89,7 @@ def _operations(data: RunData, frame: pd.DataFrame) -> str:
 
 
 def _faults(data: RunData) -> str:
-    effective = [fault for fault in data.faults if fault.status == "effective"]
+    effective = [fault for fault in data.faults if fault.status is FaultStatus.EFFECTIVE]
     if not data.faults:
         return "no faults"
     if not effective:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.fault_story import FaultStory
+from checker.faults import FaultSummary
 from reports.frame import OUTCOMES
 
 __all__ = [
@@ -129,7 +129,8 @@ def throughput(frame: pd.DataFrame, *, end_s: float) -> Throughput:
     rates = {
         name: np.bincount(place[outcomes == name], minlength=buckets).astype(np.float64) / width_s for name in OUTCOMES
     }
-    return Throughput(width_s, np.arange(buckets) * width_s, rates)
+    edges: Floats = np.asarray(np.arange(buckets) * width_s, dtype=np.float64)
+    return Throughput(width_s, edges, rates)
 
 
 def _bucket_width(end_s: float) -> float:
@@ -201,7 +202,7 @@ class Recovery:
     after_heal_s: float | None
 
 
-def recoveries(frame: pd.DataFrame, faults: tuple[FaultStory, ...]) -> tuple[Recovery, ...]:
+def recoveries(frame: pd.DataFrame, faults: tuple[FaultSummary, ...]) -> tuple[Recovery, ...]:
     """One per fault, in the same order."""
     ok = frame[frame["outcome"] == "ok"].sort_values("call_s", kind="stable")
     calls = ok["call_s"].to_numpy(dtype=np.float64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from checker.faults import FaultStatus
 from reports.checks_text import budget_text, check_title, story_lines
 from reports.headline import banner, by_severity, replay_command, worst_checks
 from reports.run_record import RunData
@@ -66,11 +67,7 @@ def _faults(data: RunData) -> list[str]:
     parts = []
     for kind in sorted({fault.kind for fault in data.faults}):
         statuses = [fault.status for fault in data.faults if fault.kind == kind]
-        counts = [
-            f"{statuses.count(status)} {status}"
-            for status in ("effective", "no-effect", "unverified")
-            if status in statuses
-        ]
+        counts = [f"{statuses.count(status)} {status}" for status in FaultStatus if status in statuses]
         parts.append(f"{_escaped(kind)} ({', '.join(counts)})")
     return [f"**{counted(len(data.faults), 'fault')}**: {', '.join(parts)}"]
 
