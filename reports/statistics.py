@@ -124,7 +124,8 @@ def throughput(frame: pd.DataFrame, *, end_s: float) -> Throughput:
     """Completions by time of return; operations still open at the end count as info there."""
     width_s = _bucket_width(end_s)
     buckets = max(1, int(np.ceil(end_s / width_s - 1e-9)))
-    place = np.minimum((frame["return_s"].to_numpy(dtype=np.float64) / width_s).astype(np.int64), buckets - 1)
+    widths = frame["return_s"].to_numpy(dtype=np.float64) / width_s + 1e-9  # 3.0 / 0.2 is a hair below 15
+    place = np.minimum(widths.astype(np.int64), buckets - 1)
     outcomes = frame["outcome"].to_numpy()
     rates = {
         name: np.bincount(place[outcomes == name], minlength=buckets).astype(np.float64) / width_s for name in OUTCOMES

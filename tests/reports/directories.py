@@ -312,7 +312,7 @@ def stale_read_check(history: Sequence[HistoryLine]) -> CheckResult:
     )
 
 
-def busy_directory(directory: Path, *, operations: int = 12_000, trace_lines: int = 20_000) -> Path:
+def busy_directory(directory: Path, *, operations: int = 12_000, trace_lines: int = 4_000) -> Path:
     """A valid run with faults of every status."""
     verdict = a_verdict(
         a_check(

@@ -13,11 +13,13 @@ from checker.records import Evidence, HistoryLine, LineType, Validity
 from reports import write_report
 from tests.reports.directories import (
     COMMAND,
+    HistoryBuilder,
     a_check,
     a_run,
     a_verdict,
     fault_lines,
-    invalid_directory,
+    stale_read,
+    stale_read_check,
     write_directory,
 )
 from tests.reports.pages import Page, read_page
@@ -196,10 +198,14 @@ def test_a_violated_invariant_is_told_by_the_lines_of_its_check(tmp_path: Path) 
 
 
 def test_pictures_of_an_earlier_state_of_the_directory_do_not_stay(tmp_path: Path) -> None:
-    directory = invalid_directory(tmp_path, operations=20)
-    write_report(directory)
-    (directory / "verdict.json").unlink()
-    (directory / "trace.jsonl").unlink()
-    write_report(directory)
-    assert not (directory / "plots" / "contradiction.svg").exists()
-    assert not (directory / "plots" / "leaders.svg").exists()
+    history = HistoryBuilder()
+    stale_read(history, begin_ns=0, key="x")
+    lines = history.lines()
+    write_directory(tmp_path, run=a_run(), history=lines, verdict=a_verdict(stale_read_check(lines)))
+    write_report(tmp_path)
+    pictures = {path.stem for path in (tmp_path / "plots").iterdir()}
+    assert pictures == {"contradiction", "latency", "quantiles", "throughput", "availability"}
+    write_directory(tmp_path, run=a_run(), faults=fault_lines())
+    (tmp_path / "verdict.json").unlink()
+    write_report(tmp_path)
+    assert {path.stem for path in (tmp_path / "plots").iterdir()} == {"faults"}
