@@ -40,6 +40,7 @@ INK = "#010203"
 GRID = "#040506"
 WIDTH_IN = 10.5
 LEFT_IN, RIGHT_IN, BOTTOM_IN = 1.3, 0.15, 0.45
+TOP_IN, LEGEND_IN = 0.05, 0.23
 RASTER_DPI = 160
 LABEL_ROWS = 3
 LABEL_ROW_IN = 0.15
@@ -122,11 +123,19 @@ def fault_span_s(fault: FaultSummary, end_s: float) -> tuple[float, float] | Non
 class Panel:
     """A figure of the common width whose time axis starts and ends where all others do."""
 
-    def __init__(self, *, end_s: float, height_in: float, label: str, faults: Sequence[FaultSummary] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        end_s: float,
+        height_in: float,
+        label: str,
+        faults: Sequence[FaultSummary] = (),
+        legend_in: float = LEGEND_IN,
+    ) -> None:
         self._end_s = max(end_s, 1e-9)
         labels = _label_rows(faults, self._end_s)
         rows = 1 + max(labels.values(), default=-1)
-        top_in = 0.28 + rows * LABEL_ROW_IN
+        top_in = TOP_IN + legend_in + rows * LABEL_ROW_IN
         total_in = height_in + BOTTOM_IN + top_in
         self.figure = Figure(figsize=(WIDTH_IN, total_in))
         width = (WIDTH_IN - LEFT_IN - RIGHT_IN) / WIDTH_IN

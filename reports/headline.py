@@ -15,7 +15,7 @@ from reports.run_record import RunData
 from reports.statistics import Availability
 from reports.wording import counted, duration, percent, printable, value_text
 
-__all__ = ["Banner", "banner", "by_severity", "replay_command", "sentence", "worst_checks"]
+__all__ = ["Banner", "banner", "by_severity", "fault_kinds", "replay_command", "sentence", "worst_checks"]
 
 ENVIRONMENT_WORDS = {"sim": "simulated", "local": "on local processes", "docker": "in containers"}
 
@@ -69,6 +69,16 @@ def sentence(data: RunData, frame: pd.DataFrame, found: Availability) -> str:
     if found.longest is not None:
         outcome.append(f"longest unavailability {duration(found.longest.length_s)}")
     return f"{', '.join(parts)}; {'; '.join(outcome)}."
+
+
+def fault_kinds(data: RunData) -> tuple[tuple[str, str], ...]:
+    """What became of the faults of each kind: (`kill`, `3 effective, 1 no-effect`), sorted by kind."""
+    rows = []
+    for kind in sorted({fault.kind for fault in data.faults}):
+        statuses = [fault.status for fault in data.faults if fault.kind == kind]
+        counts = [f"{statuses.count(status)} {status}" for status in FaultStatus if status in statuses]
+        rows.append((printable(kind), ", ".join(counts)))
+    return tuple(rows)
 
 
 def _what_was_run(data: RunData) -> str:

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from checker.faults import FaultStatus
 from checker.records import CheckResult
 from reports.checks_text import budget_text, check_title, concerned, detail_lines, story_lines
-from reports.headline import banner, by_severity, replay_command, worst_checks
+from reports.headline import banner, by_severity, fault_kinds, replay_command, worst_checks
 from reports.plots import Plot
 from reports.run_record import RunData
 from reports.statistics import UNAVAILABLE_S, Availability, function_table, recoveries
@@ -30,6 +30,8 @@ __all__ = ["render_page"]
 
 CHECKS_MAX = 200
 FAULTS_MAX = 400
+FAULTS_OPEN_MAX = 25
+"""A longer table is folded: what became of each kind stands above it."""
 STORIES_MAX = 5
 PLAN_LENGTH_MAX = 100_000
 
@@ -73,7 +75,8 @@ def render_page(
         signature=printable(data.verdict.signature or "") if data.verdict else "",
         faults=_fault_rows(data, frame)[:FAULTS_MAX],
         faults_left=max(0, len(data.faults) - FAULTS_MAX),
-        fault_counts=_fault_counts(data),
+        fault_kinds=fault_kinds(data),
+        faults_fold=len(data.faults) > FAULTS_OPEN_MAX,
         plots=[(plot, Markup(plot.svg)) for plot in plots],
         availability=_availability_text(found),
         functions=_function_rows(frame),
@@ -239,11 +242,6 @@ def _fault_rows(data: RunData, frame: pd.DataFrame) -> list[_FaultRow]:
 
 def _seconds(seconds: float | None) -> str:
     return "" if seconds is None or math.isnan(seconds) else duration(seconds)
-
-
-def _fault_counts(data: RunData) -> str:
-    statuses = [fault.status for fault in data.faults]
-    return ", ".join(f"{statuses.count(status)} {status}" for status in _FAULT_SIGNS if status in statuses)
 
 
 # ── figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -38,8 +38,9 @@ PLOT_NAMES = ("latency", "quantiles", "throughput", "availability", "leaders", "
 """Every plot there may be; the stems of the files in plots/."""
 VECTOR_POINTS_MAX = 800
 """Above this the points of a scatter become one image: 12,000 vector markers would weigh more than a megabyte."""
+LIFE_COLOUR = "#8b949e"
 ROLE_COLOURS = {"candidate": "#d55e00", "pre-candidate": "#e69f00"}
-LEADER_COLOURS = ("#1f83c4", "#009e73", "#cc79a7", "#56b4e9")
+LEADER_COLOURS = ("#1f83c4", "#009e73", "#cc79a7", "#e69f00")
 """Taken in turn by term, so that a change of leader is a change of colour."""
 
 
@@ -194,7 +195,7 @@ def _availability(
 
 def _leaders(lives: Sequence[Incarnation], faults: Sequence[FaultSummary], end_s: float) -> Plot:
     nodes = sorted({life.node for life in lives})
-    panel = Panel(end_s=end_s, height_in=0.3 * len(nodes) + 0.1, label="", faults=faults)
+    panel = Panel(end_s=end_s, height_in=0.3 * len(nodes) + 0.1, label="", faults=faults, legend_in=0.0)
     for life in lives:
         _draw_life(panel.axes, life, nodes.index(life.node), end_s)
     panel.axes.set_ylim(len(nodes) - 0.4, -0.6)
@@ -205,7 +206,7 @@ def _leaders(lives: Sequence[Incarnation], faults: Sequence[FaultSummary], end_s
 
 
 def _draw_life(axes: Axes, life: Incarnation, lane: int, end_s: float) -> None:
-    axes.hlines(lane, life.first_ns / 1e9, life.last_ns / 1e9, color=GRID, linewidth=1.5, zorder=1)
+    axes.hlines(lane, life.first_ns / 1e9, life.last_ns / 1e9, color=LIFE_COLOUR, linewidth=2, zorder=1)
     ends = [change.time_ns for change in life.roles[1:]] + [life.last_ns]
     for change, end_ns in zip(life.roles, ends, strict=True):
         begin_s, length_s = change.time_ns / 1e9, (end_ns - change.time_ns) / 1e9
@@ -232,7 +233,7 @@ def _draw_life(axes: Axes, life: Incarnation, lane: int, end_s: float) -> None:
 def _faults(data: RunData, end_s: float) -> Plot:
     kinds = list(dict.fromkeys(fault.kind for fault in sorted(data.faults, key=lambda f: (f.family, f.kind))))
     lanes = [*(["phase"] if data.run.phases else []), *kinds]
-    panel = Panel(end_s=end_s, height_in=0.3 * len(lanes) + 0.1, label="")
+    panel = Panel(end_s=end_s, height_in=0.3 * len(lanes) + 0.1, label="", legend_in=0.0)
     for phase in data.run.phases:
         _draw_phase(
             panel.axes, phase.name, phase.begin_ns / 1e9, end_s if phase.end_ns is None else phase.end_ns / 1e9, end_s

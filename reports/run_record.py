@@ -135,7 +135,7 @@ def read_run(directory: Path) -> RunData:
         run=run,
         operations=operations,
         faults=_faults(fault_lines, directory / "faults.jsonl"),
-        trace=_trace(trace_lines),
+        trace=_trace(trace_lines, end_ns, absences),
         verdict=verdict,
         plan=_plan(directory / "plan.json"),
         notes=tuple(notes),
@@ -258,8 +258,11 @@ class _NarrowLine(msgspec.Struct, frozen=True, gc=False):
     event: _NarrowEvent
 
 
-def _trace(lines: Sequence[_NarrowLine]) -> Trace | None:
+def _trace(lines: Sequence[_NarrowLine], end_ns: int, absences: list[str]) -> Trace | None:
     if not lines:
+        return None
+    if min(line.local_ns for line in lines) > end_ns:
+        absences.append("The nodes' clocks do not start with the run: their leaders cannot be put on its time axis.")
         return None
     first: dict[tuple[str, int], int] = {}
     last: dict[tuple[str, int], int] = {}
