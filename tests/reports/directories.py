@@ -332,7 +332,7 @@ def busy_directory(directory: Path, *, operations: int = 12_000, trace_lines: in
     )
 
 
-def invalid_directory(directory: Path, *, operations: int = 2_000) -> Path:
+def invalid_directory(directory: Path, *, operations: int = 1_000) -> Path:
     """A run with a stale read."""
     builder = HistoryBuilder()
     stale_read(builder, begin_ns=15 * SECOND, key="x")

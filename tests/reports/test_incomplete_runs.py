@@ -11,6 +11,7 @@ import pytest
 from checker.errors import MalformedInput
 from checker.records import RunEnd, Validity
 from reports import write_report
+from reports.run_record import read_run
 from tests.reports.directories import (
     SECOND,
     HistoryBuilder,
@@ -38,7 +39,7 @@ def reported(directory: Path) -> tuple[Page, str, str]:
 
 
 def test_a_run_that_nobody_judged_is_neither_green_nor_red(tmp_path: Path) -> None:
-    write_directory(tmp_path, run=a_run(), history=some_history())
+    write_directory(tmp_path, run=a_run(), faults=fault_lines())
     page, summary, junit = reported(tmp_path)
     assert "NOT JUDGED" in page.text
     assert "not judged yet" in page.said("sentence")
@@ -69,19 +70,24 @@ def test_a_torn_line_in_a_run_that_completed_is_an_error_with_file_and_line(tmp_
         write_report(tmp_path)
 
 
-@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
-def test_without_a_trace_the_leaders_are_unknown_and_the_page_says_so(tmp_path: Path, content: bytes | None) -> None:
-    write_directory(tmp_path, run=a_run(), history=some_history(), trace=None, verdict=a_verdict(a_check()))
-    if content is not None:
-        (tmp_path / "trace.jsonl").write_bytes(content)
+def test_without_a_trace_the_leaders_are_unknown_and_the_page_says_so(tmp_path: Path) -> None:
+    write_directory(tmp_path, run=a_run(), faults=fault_lines(), trace=None)
     page, _, _ = reported(tmp_path)
-    state = "is missing" if content is None else "is empty"
-    assert f"trace.jsonl {state}: leaders and terms are unknown" in page.said("untested")
+    assert "trace.jsonl is missing: leaders and terms are unknown" in page.said("untested")
     assert not (tmp_path / "plots" / "leaders.svg").exists()
 
 
+def test_an_empty_trace_is_no_trace(tmp_path: Path) -> None:
+    write_directory(tmp_path, run=a_run(), trace=())
+    assert any("trace.jsonl holds no event" in absence for absence in read_run(tmp_path).absences)
+    (tmp_path / "trace.jsonl").write_bytes(b"")
+    data = read_run(tmp_path)
+    assert data.trace is None
+    assert any("trace.jsonl is empty" in absence for absence in data.absences)
+
+
 def test_without_faults_the_page_says_that_only_calm_was_seen(tmp_path: Path) -> None:
-    write_directory(tmp_path, run=a_run(nemesis=()), history=some_history(), verdict=a_verdict(a_check()))
+    write_directory(tmp_path, run=a_run(nemesis=()), verdict=a_verdict(a_check()))
     page, _, _ = reported(tmp_path)
     assert "no faults" in page.said("sentence")
     assert "No fault was recorded." in page.said("faults")

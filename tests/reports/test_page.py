@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from tests.reports.pages import Page, read_page
 SECTIONS = ("replay", "checks", "faults", "plots", "operations", "untested", "glossary")
 
 
+@cache
 def the_page(directory: Path) -> Page:
     return read_page((directory / "report.html").read_text(encoding="utf-8"))
 

@@ -36,7 +36,7 @@ rows_strategy = st.lists(
     min_size=1,
     max_size=25,
 )
-few = settings(max_examples=60, deadline=None, derandomize=True)
+few = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 def a_frame(rows: list[Row]) -> pd.DataFrame:
