@@ -37,11 +37,15 @@ def check_vacuity(
 
     Figures: `causes` (their classes), `faults` (status -> count per kind).
     """
-    causes = [
-        *_ineffective(faults, asked),
-        *_never_succeeded(history_lines),
-        *_nothing_observed(history_lines, faults),
-    ]
+    causes = list(
+        dict.fromkeys(
+            (
+                *_ineffective(faults, asked),
+                *_never_succeeded(history_lines),
+                *_nothing_observed(history_lines, faults),
+            )
+        )
+    )
     figures: dict[str, Any] = {"causes": [anomaly for anomaly, _ in causes], "faults": _fault_counts(faults)}
     if not causes:
         evidence = Evidence(summary="every fault asked for took effect and every operation succeeded", figures=figures)
