@@ -35,6 +35,7 @@ from histrio.doctor import capabilities_text, probe
 from histrio.errors import UsageProblem
 from histrio.settings import SETTINGS, Setting
 from histrio.trial import TrialSpec
+from histrio.version import VERSION
 
 __all__ = ["commands"]
 
@@ -104,7 +105,7 @@ class _InOrder(click.Group):
 
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="histrio", message="%(prog)s %(version)s")
+@click.version_option(VERSION, message="%(prog)s %(version)s")
 def commands() -> None:
     """Break a replicated system on purpose, and decide whether what its clients saw is legal.
 

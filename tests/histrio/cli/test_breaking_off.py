@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import pytest
 
 from checker.records import RunEnd, Validity, Verdict
 from checker.verdict import compose
+from histrio.cli_call import Terminal
+from histrio.cli_main import call_command
 from histrio.environments.environment import Progress
 from histrio.errors import EnvironmentUnavailable, UsageProblem
 from histrio.store import RunDirectory
@@ -194,3 +197,24 @@ def test_what_was_recorded_lies_on_disk_before_it_is_judged(world: World) -> Non
     world.changes |= {"execute": executing, "judge": judging, "write_report": reporting}
     assert world.run().code == 0
     assert order == ["execute", "judge", "report"]
+
+
+def test_a_call_from_another_thread_leaves_signals_alone(world: World) -> None:
+    """Python lets only the main thread handle signals; a caller that embeds histrio may be on any."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(world.run()))
+    thread.start()
+    thread.join()
+    assert [answer.code for answer in answers] == [1]
+
+
+def test_an_answer_that_cannot_be_printed_is_a_harness_error(world: World) -> None:
+    """A full disk behind stdout: the verdict was not said, so its code must not be given either."""
+
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    terminal = Terminal(Full(), io.StringIO(), {}, world.folder)
+    code = call_command(["run", "--store", str(world.store)], world.services(), terminal)
+    assert code == 70

@@ -62,7 +62,7 @@ def test_a_folder_that_stands_where_latest_belongs_is_not_replaced(tmp_path: Pat
     (tmp_path / "latest").mkdir()
     with pytest.raises(UsageProblem, match="latest a link"):
         RunDirectory.create(tmp_path, "a", started_at=START, seed=1)
-    assert (tmp_path / "latest").is_dir()
+    assert list(tmp_path.iterdir()) == [tmp_path / "latest"], "and no run is begun"
     assert not (tmp_path / "latest").is_symlink()
 
 
