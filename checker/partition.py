@@ -15,8 +15,9 @@ from typing import Any
 from checker.history import Operation
 from checker.linearization import linearize
 from checker.model import Model
-from checker.problem import NEVER, Problem, Transitions, compile_problem
+from checker.problem import NEVER, Problem, compile_problem
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
+from checker.transitions import Transitions
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -91,7 +92,10 @@ class Stuck:
     """Illegal: it cannot be placed by its return. Unknown: the furthest return that the search worked on."""
     prefix: tuple[Operation, ...]
     """A linearization of what precedes that return: one of the longest there are."""
+    step: int
+    """So many returns could be placed."""
     survivors: tuple[Survivor, ...] = ()
+    """Configurations that were possible then, at most ten."""
     relaxed: bool = False
     """Found with crashed operations allowed to take effect repeatedly; the verdict holds all the more without."""
 
@@ -223,6 +227,7 @@ def _stuck(problem: Problem, transitions: Transitions, end: SearchEnd, *, relaxe
     return Stuck(
         operation=operations[at.returning],
         prefix=tuple(operations[number] for number in order),
+        step=end.step,
         survivors=survivors,
         relaxed=relaxed,
     )

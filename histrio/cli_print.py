@@ -88,6 +88,7 @@ def catalogue_text(catalogue: Catalogue) -> str:
         ("nemeses", catalogue.nemeses),
         ("bugs", catalogue.bugs),
         ("models", catalogue.models),
+        ("formats", catalogue.formats),
     )
     width = max((_width(entry) for _, entries in sections for entry in entries), default=0)
     return "\n\n".join("\n".join([title, *_entries(entries, width)]) for title, entries in sections)

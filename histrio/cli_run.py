@@ -42,14 +42,14 @@ def run(call: Call, request: Request, *, as_json: bool, dry_run: bool) -> int:
 
 def check_run(call: Call, path: Path, *, as_json: bool) -> int:
     """Judge a recorded run again. Gives the exit code of the new verdict."""
-    directory = RunDirectory.load(path)
+    directory = _load(call, path)
     show = _show_json if as_json else _show
     return show(call, directory, _judge(call, directory), expect=None, report=False)
 
 
 def report(call: Call, path: Path) -> int:
     """Draw the report of a recorded run, judged first if it was not yet; print where it is."""
-    directory = RunDirectory.load(path)
+    directory = _load(call, path)
     if directory.read_verdict() is None:
         call.say("not judged yet: judging first")
         _judge(call, directory)
@@ -147,6 +147,17 @@ def _judge(call: Call, directory: RunDirectory) -> Verdict:
     if verdict is None:
         raise HarnessFailure(f"{directory.verdict_json} was not written", why="a verdict counts only when recorded")
     return verdict
+
+
+def _load(call: Call, path: Path) -> RunDirectory:
+    """Open a run directory; say on stderr what a run that was cut off lacks."""
+    directory = RunDirectory.load(path)
+    if not directory.is_whole:
+        call.say(f"warning: {directory.path}: this run was cut off")
+        for lines in (directory.read_history(), directory.read_faults(), directory.read_trace()):
+            for warning in lines.warnings:
+                call.say(f"warning: {warning}")
+    return directory
 
 
 def _write_report(call: Call, directory: RunDirectory) -> Path:

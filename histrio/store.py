@@ -218,6 +218,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn an OSError into a HarnessFailure that names its file, or `path` where it does not say."""
     try:
         yield
+    except BrokenPipeError:  # a reader of our output has gone: no matter of disks
+        raise
     except OSError as error:
         raise HarnessFailure(
             f"cannot write {error.filename or path}: {error.strerror or error}",

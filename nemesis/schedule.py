@@ -125,9 +125,11 @@ def _obstacle(kind: Kind, nodes: int, capabilities: Collection[str]) -> tuple[st
 
 
 def _team(kinds: tuple[Kind, ...], swarm: Random) -> _Team:
-    """This seed's subset of the kinds, never empty."""
-    subset = tuple([kind for kind in kinds if swarm.randrange(10) < 6])
-    return _Team(subset or (kinds[swarm.randrange(len(kinds))],), swarm.randrange(1, 5))
+    """This seed's subset of the kinds, always with one of the usual ones, so that no run is all catastrophe."""
+    usual = [kind for kind in kinds if kind.weight == max(each.weight for each in kinds)]
+    sure = usual[swarm.randrange(len(usual))]
+    subset = tuple([kind for kind in kinds if swarm.randrange(2) or kind is sure])
+    return _Team(subset, swarm.randrange(1, 5))
 
 
 # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,11 +139,12 @@ def _draw_faults(
     seed: int, nodes: tuple[str, ...], teams: tuple[_Team, ...], duration_ns: int, swarm: Random
 ) -> tuple[Fault, ...]:
     usual = _FAULTS_BASE + duration_ns * _FAULTS_PER_MINUTE // (60 * _S)
-    count = max(_CLOCKED_MIN * len(teams), usual * swarm.randrange(80, 121) // 100)
-    trap_percent = (25, 40, 60)[swarm.randrange(3)]
+    count = max(_CLOCKED_MIN * len(teams), usual * swarm.randrange(90, 121) // 100)
+    trap_percent = (40, 65, 90)[swarm.randrange(3)]
     certain = [team for team in teams for _ in range(_CLOCKED_MIN)]
     free = [team for _ in range(count - len(certain)) for team in [_weighted_team(teams, swarm)]]
-    is_trap = [_can_trap(team) and swarm.randrange(100) < trap_percent for team in free]
+    is_trap = [_can_trap(team) and swarm.randrange(100) < trap_percent for team in free[: count // 2]]
+    is_trap += [False] * (len(free) - len(is_trap))  # half of all go by the clock, because only these are sure to start
     traps = [team for team, trap in zip(free, is_trap, strict=True) if trap]
     clocked = certain + [team for team, trap in zip(free, is_trap, strict=True) if not trap]
     swarm.shuffle(clocked)
@@ -180,7 +183,7 @@ def _clocked(random: Random, team: _Team, number: int, count: int, nodes: tuple[
         start_ns = random.randrange(max(1, duration_ns))
     latest_ns = max(0, duration_ns - length_ns - duration_ns // 50)
     symbols = tuple([symbol for symbol in kind.targets if symbol != "self"])
-    return _fault(random, kind, AtTime(min(start_ns, latest_ns)), length_ns, _one_of(symbols, random))
+    return _fault(random, kind, AtTime(min(start_ns, latest_ns) // _MS * _MS), length_ns, _one_of(symbols, random))
 
 
 def _traps(random: Random, team: _Team, nodes: tuple[str, ...], duration_ns: int, series_max: int) -> tuple[Fault, ...]:

@@ -15,7 +15,7 @@ from random import Random
 import msgspec
 
 from workloads.errors import GeneratorStuck, InvalidOptions
-from workloads.generator import Context, Emit, Event, Finished, Generator, Invoked, Pending, nothing
+from workloads.generator import Context, Emit, Finished, Generator, Invoked, Pending, nothing
 from workloads.session import Completion, Operation, Outcome
 
 __all__ = [
@@ -113,15 +113,11 @@ class GeneratorDriver:
 
     def step(self, now_ns: int, event: DriverEvent) -> tuple[Action, ...]:
         """What to do now that `event` has happened. Raises GeneratorStuck when nothing can ever happen again."""
-        if isinstance(event, Completed):
-            self._complete(now_ns, event)
+        context = self._complete(now_ns, event) if isinstance(event, Completed) else self._context(now_ns)
         actions: list[Action] = []
-        while True:
-            context = self._context(now_ns)
-            step = self._generator.op(context)
-            if not isinstance(step, Emit):
-                break
-            actions.append(self._invoke(context, step))
+        while isinstance(step := self._generator.op(context), Emit):
+            invoke, context = self._invoke(context, step)
+            actions.append(invoke)
         if not isinstance(step, Pending):
             actions.extend(self._done())
             return tuple(actions)
@@ -133,31 +129,31 @@ class GeneratorDriver:
         return tuple(actions)
 
     def _context(self, now_ns: int) -> Context:
+        """The moment after the last change; told to the generator first, then used for the next question."""
         return Context(now_ns, self._threads, self._free, self._processes, self._random.getrandbits(32))
 
-    def _tell(self, now_ns: int, event: Event) -> None:
-        self._generator = self._generator.update(self._context(now_ns), event)
-
-    def _invoke(self, context: Context, step: Emit) -> Invoke:
+    def _invoke(self, context: Context, step: Emit) -> tuple[Invoke, Context]:
         thread = step.thread
         assert thread in self._free, f"thread {thread} has an open operation: {self._open.get(thread)}"
         process = self._processes[thread]
-        self._generator = step.rest
         self._open[thread] = step.operation
         self._free = tuple([free for free in self._free if free != thread])
-        self._tell(context.now_ns, Invoked(thread, process, step.operation))
-        return Invoke(thread, process, self._nodes[thread], step.operation)
+        after = self._context(context.now_ns)
+        self._generator = step.rest.update(after, Invoked(thread, process, step.operation))
+        return Invoke(thread, process, self._nodes[thread], step.operation), after
 
-    def _complete(self, now_ns: int, event: Completed) -> None:
+    def _complete(self, now_ns: int, event: Completed) -> Context:
         thread = event.thread
         operation = self._open.pop(thread, None)
         assert operation is not None, f"thread {thread} has no open operation"
         process = self._processes[thread]
         self._free = tuple(sorted((*self._free, thread)))
-        self._tell(now_ns, Finished(thread, process, operation, event.completion))
         if event.completion.outcome is Outcome.INFO:
             following = process + len(self._threads)
             self._processes = (*self._processes[:thread], following, *self._processes[thread + 1 :])
+        after = self._context(now_ns)
+        self._generator = self._generator.update(after, Finished(thread, process, operation, event.completion))
+        return after
 
     def _done(self) -> tuple[Action, ...]:
         if self._open or self._exhausted:

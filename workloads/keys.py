@@ -19,6 +19,9 @@ __all__ = ["LiveKeys", "PerKey", "live_keys", "per_key"]
 MakeGenerator = Callable[[int], Generator]
 """Number of a key, from 0 -> the generator of its operations, which sets `Operation.key` itself."""
 
+_FRUITLESS_MAX = 1000
+"""So many keys without an operation, one after the other, are a mistake of `make` and would be an endless loop."""
+
 
 class _Group(msgspec.Struct, frozen=True):
     """A group of threads with the key it works on; `generator` None: no key left."""
@@ -89,6 +92,7 @@ class PerKey(msgspec.Struct, frozen=True):
             step = generator.op(group_context)
             if not isinstance(step, Done):
                 return step, state._with(index, step.rest, state.taken)
+            assert state.taken - self.taken < _FRUITLESS_MAX, "a key must have at least one operation"
             state = state._with_next_key(index)
         return DONE, state
 
@@ -130,6 +134,7 @@ class LiveKeys(msgspec.Struct, frozen=True):
             step = state.generators[index].op(context)
             others = state.generators[:index], state.generators[index + 1 :]
             if isinstance(step, Done):
+                assert state.taken - self.taken < _FRUITLESS_MAX, "a key must have at least one operation"
                 state, waiting = state._filled(others[0] + others[1]), 0
                 continue
             state = state._with((*others[0], step.rest, *others[1]), stream)
@@ -142,7 +147,7 @@ class LiveKeys(msgspec.Struct, frozen=True):
         room = self.live - len(generators)
         left = room if self.count is None else min(room, self.count - self.taken)
         if left <= 0:
-            return self._with(generators, self.stream)
+            return self if generators is self.generators else self._with(generators, self.stream)
         fresh = tuple([self.make(self.taken + number) for number in range(left)])
         return LiveKeys(self.make, self.live, self.count, self.stream, self.taken + left, generators + fresh)
 
@@ -150,10 +155,13 @@ class LiveKeys(msgspec.Struct, frozen=True):
         return LiveKeys(self.make, self.live, self.count, stream, self.taken, generators)
 
     def update(self, context: Context, event: Event) -> Generator:
-        generators = tuple([generator.update(context, event) for generator in self.generators])
-        if all(new is old for new, old in zip(generators, self.generators, strict=True)):
-            return self
-        return self._with(generators, self.stream)
+        changed: list[Generator] | None = None
+        for index, generator in enumerate(self.generators):
+            inner = generator.update(context, event)
+            if inner is not generator:
+                changed = changed or list(self.generators)
+                changed[index] = inner
+        return self if changed is None else self._with(tuple(changed), self.stream)
 
 
 def live_keys(live: int, make: MakeGenerator, stream: Stream, *, count: int | None = None) -> Generator:

@@ -41,8 +41,9 @@ _WEIGHTS = (5, 3, 2)
 _KEYS_PER_GROUP = 3
 _CAS_CURRENT_OF_4 = 3
 _CAS_BACK_MAX = 8
-_FINAL_TRIES = 5
-_FINAL_RETRY_NS = 200_000_000  # longer than a heartbeat, shorter than an election
+_FINAL_TRIES = 10
+_FINAL_RETRY_NS = 300_000_000  # ten tries outlast an election
+_FINAL_LIMIT_NS = 30_000_000_000  # a cluster that does not answer by then has failed its liveness check anyway
 _SECOND_NS = 1_000_000_000
 
 
@@ -114,11 +115,15 @@ def _generator(options: WorkloadOptions) -> Generator:
 
 
 def _final_generator(options: WorkloadOptions, keys: tuple[Any, ...]) -> Generator:
-    """Every node is asked for every key, each by one client, until it answers or has been asked five times."""
+    """Every node is asked for every key, each by one client, until it answers or has been asked ten times.
+
+    At most 30 s, so that a dead cluster does not keep the run from ending.
+    """
     reads = [
         until_ok(limit(_FINAL_TRIES, delay(_FINAL_RETRY_NS, repeat(once(Operation("read", key)))))) for key in keys
     ]
-    return on_threads(range(min(options.threads, len(options.nodes))), each_thread(sequence(*reads)))
+    readers = range(min(options.threads, len(options.nodes)))
+    return time_limit(_FINAL_LIMIT_NS, on_threads(readers, each_thread(sequence(*reads))))
 
 
 REGISTER = Workload(

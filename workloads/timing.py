@@ -148,7 +148,9 @@ class TimeLimit(msgspec.Struct, frozen=True):
         if isinstance(step, Emit):
             return Emit(step.operation, step.thread, TimeLimit(self.limit_ns, step.rest, end_ns))
         if isinstance(step, Pending):
-            return Pending(TimeLimit(self.limit_ns, step.rest, end_ns), earliest(step.wake_at_ns, end_ns))
+            known = step.rest is self.generator and self.end_ns is not None
+            rest = self if known else TimeLimit(self.limit_ns, step.rest, end_ns)
+            return Pending(rest, earliest(step.wake_at_ns, end_ns))
         return step
 
     def update(self, context: Context, event: Event) -> Generator:

@@ -29,7 +29,7 @@ from raft_trio.messages import (
     SessionOpened,
     Submit,
 )
-from raft_trio.node import COMMAND_BYTES_MAX
+from raft_trio.service import COMMAND_BYTES_MAX
 from raft_trio.trace import Acknowledged, Applied, Committed, Received, Restored, Sent, Synced
 from raft_trio.types import NodeId
 from tests.raft_trio.cluster import Cluster

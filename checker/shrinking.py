@@ -1,0 +1,124 @@
+"""Finds a small part of an illegal partition that is illegal by itself, whatever the rest did.
+
+Weakening is what keeps this sound. A read may be left out: that only removes a demand. A write may not: leaving it out
+could make a read of its value look impossible. It is *weakened* instead: it counts as crashed, so that it may have
+taken effect at any time after its call, or never. If the rest is illegal even then, it is illegal (docs/checker.md).
+The method is delta debugging (Zeller and Hildebrandt, TSE 2002), on operations at full strength.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import structs
+
+from checker.history import Operation, Outcome
+from checker.model import Model
+from checker.partition import Budget, Decision, Stuck, check_operations
+
+__all__ = ["Core", "shrink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Operations that contradict each other. `minimal`: at full strength, none of them can be spared."""
+
+    operations: tuple[Operation, ...]
+    weakened: int
+    """State-changing operations that count as crashed: whether they happened makes no difference."""
+    stuck: Stuck
+    minimal: bool
+
+
+def shrink(operations: Sequence[Operation], stuck: Stuck, model: Model[Any], *, allowance: int) -> Core:
+    """The core of an illegal partition on which the search got `stuck`, with at most `allowance` units of work.
+
+    A unit is a configuration expanded or an operation read; a million take about 5 seconds.
+    """
+    shrinker = _Shrinker(operations, model, allowance)
+    last = stuck.operation.return_order
+    assert last is not None
+    early = [operation for operation in operations if operation.return_order is not None]
+    for end in (last, max(operation.return_order or 0 for operation in early)):
+        core = shrinker.shrink([operation for operation in early if (operation.return_order or 0) <= end])
+        if core is not None:
+            return core
+    return Core(tuple(early), len(operations) - len(early), stuck, minimal=False)
+
+
+class _Shrinker:
+    def __init__(self, operations: Sequence[Operation], model: Model[Any], allowance: int) -> None:
+        self._operations = operations
+        self._model = model
+        self._left = allowance
+        self._weak = {operation.index: _weakened(operation) for operation in operations if self._changes(operation)}
+
+    def shrink(self, kept: list[Operation]) -> Core | None:
+        """The smallest illegal part of `kept` that the allowance finds; None if `kept` is not found illegal."""
+        stuck = self._illegal(kept)
+        if stuck is None:
+            return None
+        size, minimal = max(1, len(kept) // 2), False
+        while not minimal and self._left > 0:
+            before, place = len(kept), 0
+            while place < len(kept) and self._left > 0:
+                fewer = kept[:place] + kept[place + size :]
+                smaller = self._illegal(fewer) if fewer else None
+                if smaller is None:
+                    place += size
+                else:
+                    kept, stuck = fewer, smaller
+            minimal = size == 1 and len(kept) == before and self._left > 0
+            size = max(1, size // 2)
+        weakened = sum(1 for index in self._weak if index not in {operation.index for operation in kept})
+        return Core(tuple(kept), weakened, stuck, minimal)
+
+    def _illegal(self, kept: Sequence[Operation]) -> Stuck | None:
+        """Where the search gets stuck when only `kept` has its full strength."""
+        full = {operation.index: operation for operation in kept}
+        last = max(operation.return_order or 0 for operation in kept)
+        subject = [
+            full.get(operation.index) or self._weak[operation.index]
+            for operation in self._operations
+            if operation.call_order <= last and (operation.index in full or operation.index in self._weak)
+        ]
+        subject = self._without_bystanders(subject)
+        self._left -= len(subject)
+        if self._left <= 0:
+            return None
+        result = check_operations(subject, self._model, budget=Budget(self._left))
+        self._left -= result.statistics.configurations
+        return result.stuck if result.decision is Decision.ILLEGAL else None
+
+    def _without_bystanders(self, subject: list[Operation]) -> list[Operation]:
+        """Without weakened operations that lead to states which nobody asks for: they explain nothing."""
+        footprint = self._model.footprint
+        if footprint is None:
+            return subject
+        prints = [footprint(operation) for operation in subject]
+        if any(made.shuns for made in prints):
+            return subject  # somebody needs *another* state: any will do
+        wanted: set[Hashable] = set()
+        useful = [operation.return_order is not None for operation in subject]
+        for place, made in enumerate(prints):
+            if useful[place]:
+                wanted.update(made.mentions)
+        grown = True
+        while grown:
+            grown = False
+            for place, made in enumerate(prints):
+                if not useful[place] and made.makes in wanted:
+                    useful[place] = grown = True
+                    wanted.update(made.mentions)
+        return [operation for operation, is_useful in zip(subject, useful, strict=True) if is_useful]
+
+    def _changes(self, operation: Operation) -> bool:
+        if operation.outcome is Outcome.FAIL:
+            return False
+        return self._model.problem(operation) is None and not self._model.traits(operation).observer
+
+
+def _weakened(operation: Operation) -> Operation:
+    return structs.replace(operation, outcome=Outcome.INFO, result=None, return_ns=None, return_order=None)

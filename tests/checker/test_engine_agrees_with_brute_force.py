@@ -1,0 +1,150 @@
+"""The engine against brute force, every pass forced, and mutants of the engine against the same test.
+
+checker.md §5 tells why: two real bugs of the prototype were found by exactly this test, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from checker import partition, search
+from checker.history import Operation
+from checker.linearization import replay
+from checker.model import Model
+from checker.models import MODELS
+from checker.partition import Decision, check_operations
+from checker.search import Pass
+from tests.checker.generating import Shape, random_history, spoil
+from tests.checker.oracle import is_linearizable
+
+CAS = MODELS["cas-register"]
+
+PORTFOLIOS: dict[str, tuple[Pass, ...] | None] = {
+    "default": None,
+    "breadth-first": (Pass("breadth-first"),),
+    "one at a time": (Pass("depth-first", width=1),),
+    "chunks of two": (Pass("depth-first", width=2),),
+    "relaxed first": (Pass("relaxed", frontier_max=50, relaxed=True), Pass("depth-first", width=1)),
+    "tiny caps": (
+        Pass("breadth-first", frontier_max=1),
+        Pass("depth-first", width=1, configurations_max=3),
+        Pass("relaxed", frontier_max=2, relaxed=True),
+        Pass("breadth-first", frontier_max=2),
+        Pass("depth-first", width=1),
+    ),
+}
+
+MODELS_UNDER_TEST: dict[str, Model[Any]] = {
+    "all rules": CAS,
+    "no look-ahead": replace(CAS, footprint=None),
+    "no hints": replace(CAS, footprint=None, traits=Model(name="", initial=None, step=CAS.step).traits),
+}
+
+
+def small_history(seed: int) -> list[Operation]:
+    """3 to 9 operations by 2 to 5 clients, often with crashes and tied times, half of them spoiled."""
+    rng = Random(f"{seed}/brute-force")
+    shape = Shape(
+        operations=rng.randrange(3, 10),
+        clients=rng.randrange(2, 6),
+        values=rng.choice([2, 3, 0]),
+        cas=rng.choice([0.0, 0.3, 0.6]),
+        read=rng.choice([0.2, 0.5]),
+        crashed=rng.choice([0.0, 0.2, 0.5]),
+        ties=rng.choice([0.0, 0.0, 0.4]),
+        mismatch=rng.choice([0.0, 1.0]),
+    )
+    operations = random_history(rng, shape)
+    for _ in range(rng.randrange(3)):
+        operations = spoil(rng, operations, shape)
+    return operations
+
+
+def disagreements(seeds: Sequence[int], model: Model[Any], passes: Sequence[Pass] | None) -> list[int]:
+    """Seeds on which the engine is wrong, or right with an order that does not hold."""
+    wrong = []
+    for seed in seeds:
+        operations = small_history(seed)
+        result = check_operations(operations, model, passes=passes)
+        expected = Decision.OK if is_linearizable(operations, model) else Decision.ILLEGAL
+        order = result.linearization
+        if result.decision is not expected or (order is not None and replay(operations, order, model) is not None):
+            wrong.append(seed)
+    return wrong
+
+
+@pytest.mark.parametrize("portfolio", PORTFOLIOS)
+def test_every_pass_gives_the_verdict_of_brute_force(portfolio: str) -> None:
+    assert disagreements(range(800), CAS, PORTFOLIOS[portfolio]) == []
+
+
+@pytest.mark.parametrize("rules", MODELS_UNDER_TEST)
+def test_every_set_of_hints_gives_the_verdict_of_brute_force(rules: str) -> None:
+    assert disagreements(range(5_000, 5_500), MODELS_UNDER_TEST[rules], PORTFOLIOS["chunks of two"]) == []
+
+
+def test_the_random_histories_are_not_one_sided() -> None:
+    """A differential test in which every history is legal would prove little."""
+    legal = sum(is_linearizable(small_history(seed), CAS) for seed in range(300))
+    assert 90 <= legal <= 240
+
+
+MUTANTS: dict[str, tuple[str, str]] = {
+    "a returning operation that need not happen is not tried": ("if (must | may) & bit and", "if must & bit and"),
+    "dominance forgets what may still happen": (
+        "if not other_must & ~must and not may & ~other_may:",
+        "if not other_must & ~must:",
+    ),
+    "every operation absorbs, not only constant ones": (
+        "            if constant:\n                owed &= ~absorbable",
+        "            owed &= ~absorbable",
+    ),
+    "of equal operations only the one that must return is tried": (
+        "return (bit, spare) if spare else (bit,)",
+        "return (bit,)",
+    ),
+    "a crashed operation must happen": ("if problem.deadlines[number] != NEVER:", "if bit:"),
+    "observers take effect where they are illegal": ("                if after >= 0:\n", "                if after:\n"),
+    "a value is forgotten one step too early": (
+        "facts[after].mentioned_until < step:",
+        "facts[after].mentioned_until <= step:",
+    ),
+    "open writers of the value just left are overlooked": (
+        "if group is not None and left & group.mask:",
+        "if group is None:",
+    ),
+    "the depth-first search drops what it postpones": (
+        "return not self.waiting and self.head == len(self.queue)",
+        "return not self.waiting",
+    ),
+}
+"""Hand-made faults of the engine: (text of checker/search.py, what it becomes)."""
+
+
+@pytest.mark.parametrize("fault", MUTANTS)
+def test_brute_force_finds_a_planted_fault_of_the_engine(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A differential test that no mutant fails would be no gate."""
+    source = Path(search.__file__).read_text()
+    original, broken = MUTANTS[fault]
+    assert source.count(original) == 1
+    mutant = ModuleType("mutant")
+    monkeypatch.setitem(sys.modules, "mutant", mutant)
+    exec(compile(source.replace(original, broken), "mutant", "exec"), mutant.__dict__)
+    monkeypatch.setattr(partition, "Search", mutant.Search)
+    monkeypatch.setattr(partition, "Ending", mutant.Ending)
+    chunks = (range(start, start + 100) for start in range(0, 4_000, 100))
+    assert any(disagreements(seeds, CAS, passes) for seeds in chunks for passes in (None, PORTFOLIOS["one at a time"]))
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_histories_give_the_verdict_of_brute_force() -> None:
+    for passes in PORTFOLIOS.values():
+        assert disagreements(range(10_000, 30_000), CAS, passes) == []
