@@ -51,7 +51,7 @@ class Call:
     terminal: Terminal
     debug: bool = False
     """Tracebacks go to `err`."""
-    stage: str = "reading the command line"
+    stage: str = "carrying out the command"
     directory: RunDirectory | None = None
     """The run being made; it gets the traceback and the end mark."""
     time_ns: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from checker.records import RunEnd, Validity
@@ -38,6 +39,7 @@ def test_a_run_says_its_seed_first_and_last_and_how_to_repeat_it_on_one_line(wor
     assert answer.err.startswith("seed 7  ")
     assert answer.out.splitlines()[-1] == "seed    7"
     assert f"again   histrio replay {run.path}" in answer.out.splitlines()
+    assert "anew    histrio run --seed 7" in answer.out.splitlines()
     assert f"report  {run.report_html}" in answer.out.splitlines()
 
 
@@ -45,8 +47,25 @@ def test_a_run_explains_a_violation_on_stdout(world: World) -> None:
     world.verdict = INVALID
     out = world.run().out
     assert out.startswith("INVALID  linearizability/stale-read  (seed 7)")
-    assert "n1  |-- write 2 --|" in out
+    assert "linearizability:\n  n1  |-- write 2 --|" in out
+    assert "  valid: liveness\n" in out, "what is in order is named, and does not bury what is not"
+
+
+def test_a_valid_run_says_what_each_check_saw(world: World) -> None:
+    world.verdict = compose([a_check(Validity.VALID), a_check(Validity.VALID, "liveness")])
+    out = world.run().out
+    assert "the summary of linearizability" in out
     assert "the summary of liveness" in out
+
+
+def test_long_evidence_is_cut_at_a_screen_and_says_where_the_rest_is(world: World) -> None:
+    check = a_check(Validity.INVALID)
+    evidence = msgspec.structs.replace(check.evidence, details=tuple(f"line {number}" for number in range(50)))
+    world.verdict = compose([msgspec.structs.replace(check, evidence=evidence)])
+    out = world.run().out
+    assert "line 39\n" in out
+    assert "line 40\n" not in out
+    assert "… 10 more lines in verdict.json" in out
 
 
 def test_progress_and_diagnostics_never_mix_with_the_answer(world: World) -> None:
@@ -68,6 +87,7 @@ def test_the_json_of_a_run_has_all_that_a_script_needs(world: World) -> None:
         "directory": str(run.path),
         "report": str(run.report_html),
         "replay": f"histrio replay {run.path}",
+        "run": "histrio run --seed 7",
         "expected": None,
         "checks": [],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from checker.errors import IllFormedHistory, MalformedInput
@@ -31,6 +32,16 @@ def test_a_recorded_run_is_judged_again_by_the_rules_of_today(world: World, vali
     verdict = run.read_verdict()
     assert verdict is not None
     assert verdict.validity is validity
+
+
+def test_a_run_of_another_version_is_judged_without_the_command_that_would_plan_it_anew(world: World) -> None:
+    """The shape of `spec` in run.json is no public contract."""
+    world.run()
+    run = world.only_run()
+    run.write_run(msgspec.structs.replace(run.read_run(), spec={"options_of_the_future": 1}))
+    assert world.call("check", str(run.path), "--json").json["run"] is None
+    answer = world.call("check", str(run.path))
+    assert (answer.code, "anew" in answer.out) == (0, False)
 
 
 def a_killed_run(world: World) -> RunDirectory:

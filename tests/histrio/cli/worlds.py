@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from checker.jsonl import JsonlWriter
 from checker.records import (
     CheckResult,
@@ -35,7 +37,7 @@ from histrio.cli_main import call_command
 from histrio.cli_services import HistoryAnswer, HistoryQuestion, Services
 from histrio.environments.environment import Progress
 from histrio.store import RunDirectory
-from histrio.trial import Trial, TrialSpec
+from histrio.trial import Trial, TrialSpec, spec_to_json
 from nemesis.plan import Plan
 
 START = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -210,7 +212,8 @@ def execute(trial: Trial, directory: RunDirectory, on_progress: Callable[[Progre
     record_start(trial, directory)
     on_progress(Progress(now_ns=10**9, phase="load", ok=3, fail=2, info=1, faults=("partition-halves",)))
     end = RunEnd(time_ns=2 * 10**9, reason="completed", events=10, trace_hash="abc")
-    directory.write_run(a_record(trial.spec.seed, end=end))
+    record = a_record(trial.spec.seed, end=end)
+    directory.write_run(msgspec.structs.replace(record, spec=spec_to_json(trial.spec)))
 
 
 def record_start(trial: Trial, directory: RunDirectory) -> None:
