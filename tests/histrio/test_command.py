@@ -49,8 +49,8 @@ def test_a_run_ends_with_a_verdict_a_report_and_the_line_that_replays_it(tmp_pat
 
 def test_the_verdict_of_a_violation_is_exit_code_1_and_json_for_machines(tmp_path: Path) -> None:
     """1 only after verdict.json says invalid."""
-    arguments = ("run", "--seed", "1", "--bug", "ack_on_append", "--time-limit", "5s", "--json", "--checks", "black-box")
-    code, out, _ = histrio(*arguments, cwd=tmp_path)
+    bug = ("--bug", "ack_on_append", "--checks", "black-box")
+    code, out, _ = histrio("run", "--seed", "1", "--time-limit", "5s", "--json", *bug, cwd=tmp_path)
     answer = json.loads(out)
     assert (code, answer["validity"]) == (1, "invalid")
     assert answer["signature"].startswith("linearizability/")
