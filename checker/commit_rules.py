@@ -314,8 +314,8 @@ class AcknowledgedDurable:
 class QuorumDurable:
     """A committed entry is durable on a majority of the voters (Raft §5.3 with persistent state of Figure 2).
 
-    A copy counts if it was ever synced, survived a restart, or is in the node's log at the end (it may have been synced
-    without our knowing). So an entry that is committed without being synced is seen once a crash takes it away. Judged
+    A copy counts if it was ever synced, or is in the node's log at the end (it may have been synced without our
+    knowing). So an entry that is committed without being synced is seen once a crash takes it away. Judged
     against every configuration the trace shows, one satisfied is enough; without any, all traced nodes are voters.
     """
 
@@ -384,7 +384,6 @@ class QuorumDurable:
 
     def _restored(self, view: NodeView, line: TraceLine, event: Restored) -> None:
         unchanged = view.log.unchanged_by_restore(event.last_index, event.last_term)
-        self._count(view, unchanged)
         self._counted[view.name] = min(self._counted.get(view.name, 0), unchanged)
 
     def _configuration(self, view: NodeView, line: TraceLine, event: Configuration) -> None:

@@ -39,8 +39,8 @@ def explain_illegal(
     details = (
         *(draw(core.operations, marked, model.describe_operation, timed=clock.timed) if minimal else ()),
         *_about_core(core),
-        *_about_prefix(core.stuck, model),
-        *_about_states(core.stuck, model),
+        *_about_prefix(contradiction, core.stuck, model),
+        *_about_states(contradiction, core.stuck, model),
     )
     figures = {
         "core_operations": len(core.operations),
@@ -91,24 +91,30 @@ def _about_core(core: Core) -> tuple[str, ...]:
     return (f"A contradiction is among {len(core.operations):,} operations. {weakened}",)
 
 
-def _about_prefix(stuck: Stuck, model: Model[Any]) -> tuple[str, ...]:
+def _about_prefix(found: Contradiction, stuck: Stuck, model: Model[Any]) -> tuple[str, ...]:
     if not stuck.prefix:
         return ()
-    shown = ", ".join(model.describe_operation(operation) for operation in stuck.prefix[-PREFIX_SHOWN:])
+    recorded = {operation.index: operation for operation in found.operations}
+    named = [model.describe_operation(recorded[operation.index]) for operation in stuck.prefix[-PREFIX_SHOWN:]]
     cut = "… " if len(stuck.prefix) > PREFIX_SHOWN else ""
-    return (f"Longest legal order before it: {cut}{shown}.",)
+    return (f"Longest legal order before it: {cut}{', '.join(named)}.",)
 
 
-def _about_states(stuck: Stuck, model: Model[Any]) -> tuple[str, ...]:
+def _about_states(found: Contradiction, stuck: Stuck, model: Model[Any]) -> tuple[str, ...]:
     """Each state that was possible, and what happens to the operations that could come next."""
-    lines = []
-    for survivor in stuck.survivors[:STATES_SHOWN]:
+    recorded = {operation.index: operation for operation in found.operations}
+    fates: dict[Any, dict[str, None]] = {}
+    for survivor in stuck.survivors:
         waiting = [one for one in survivor.must if one.index != stuck.operation.index]
-        choices = [stuck.operation, *waiting, *survivor.may][:CHOICES_SHOWN]
-        fates = [f"{model.describe_operation(one)} {_fate(model, survivor.state, one)}" for one in choices]
-        lines.append(f"In state {model.describe_state(survivor.state)}: " + "; ".join(fates) + ".")
-    if len(stuck.survivors) > STATES_SHOWN:
-        lines.append(f"… and {len(stuck.survivors) - STATES_SHOWN} more configurations or more.")
+        choices = fates.setdefault(survivor.state, {})
+        for one in [stuck.operation, *waiting, *survivor.may]:
+            choices[f"{model.describe_operation(recorded[one.index])} {_fate(model, survivor.state, one)}"] = None
+    lines = []
+    for state, choices in list(fates.items())[:STATES_SHOWN]:
+        more = f"; and {len(choices) - CHOICES_SHOWN} more" if len(choices) > CHOICES_SHOWN else ""
+        lines.append(f"In state {model.describe_state(state)}: {'; '.join(list(choices)[:CHOICES_SHOWN])}{more}.")
+    if len(fates) > STATES_SHOWN:
+        lines.append(f"… and {len(fates) - STATES_SHOWN} more states.")
     return tuple(lines)
 
 

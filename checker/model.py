@@ -53,15 +53,15 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How to speak of times: in seconds, or in line numbers where the history has no times."""
+    """How to speak of times: in seconds, or in history indexes where the history has no times."""
 
     timed: bool
 
     def at(self, time_ns: int | None, order: int | None) -> str:
-        """`at 12.413 s`, or `in line 17` (of the history, from 0)."""
+        """`at 12.413 s`, or `at index 17` (of the history)."""
         if time_ns is None or order is None:
             return "at an unknown time"
-        return f"at {time_ns / 1e9:.3f} s" if self.timed else f"in line {order}"
+        return f"at {time_ns / 1e9:.3f} s" if self.timed else f"at index {order}"
 
 
 @dataclass(frozen=True, slots=True)

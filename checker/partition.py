@@ -217,11 +217,13 @@ def _stuck(problem: Problem, transitions: Transitions, end: SearchEnd, *, relaxe
     arrived = arrive(problem, transitions, end.step, end.survivors)
     survivors = tuple(
         Survivor(
-            state=transitions.states[state],
+            state=transitions.states[
+                _state_after(problem, transitions, linearize(problem, transitions, trail, end.step))
+            ],
             must=tuple(operations[number] for bit, number in open_now.holder.items() if must & bit),
             may=tuple(operations[number] for bit, number in open_now.holder.items() if may & bit & ~must),
         )
-        for state, must, may, _ in arrived[:SURVIVORS_MAX]
+        for _, must, may, trail in arrived[:SURVIVORS_MAX]
     )
     order = linearize(problem, transitions, end.survivors[-1][3], end.step) if end.survivors else ()
     return Stuck(
@@ -231,3 +233,11 @@ def _stuck(problem: Problem, transitions: Transitions, end: SearchEnd, *, relaxe
         survivors=survivors,
         relaxed=relaxed,
     )
+
+
+def _state_after(problem: Problem, transitions: Transitions, order: Sequence[int]) -> int:
+    """The true state, where the search may know only that it is a value nobody asks for."""
+    state = 0
+    for number in order:
+        state = transitions.step(state, problem.class_of[number])
+    return state

@@ -55,6 +55,8 @@ class Pass:
     name: str
     width: int | None = None
     """Depth-first in chunks of so many configurations; None: breadth-first."""
+    burst: int = 8
+    """Depth-first: expansions per configuration of a chunk, after which it goes on with what it has found."""
     frontier_max: int | None = None
     configurations_max: int | None = None
     relaxed: bool = False
@@ -340,7 +342,7 @@ class Search:
         """Apply open operations, in every order that matters, until the returning one has taken effect."""
         queue, width = frame.queue, self._pass.width
         returning = self._problem.bits[self._problem.steps[frame.step].returning]
-        pause = None if width is None else frame.head + 8 * width
+        pause = None if width is None else frame.head + self._pass.burst * width
         while frame.head < len(queue):
             if pause is not None and frame.head >= pause and onward:
                 return

@@ -9,7 +9,7 @@ The method is delta debugging (Zeller and Hildebrandt, TSE 2002), on operations 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from msgspec import structs
@@ -19,6 +19,10 @@ from checker.model import Model
 from checker.partition import Budget, Decision, Stuck, check_operations
 
 __all__ = ["Core", "shrink"]
+
+
+PLAIN_MAX = 50_000
+"""Configurations for one search of the core without look-ahead: a fraction of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,29 @@ class _Shrinker:
                     kept, stuck = fewer, smaller
             minimal = size == 1 and len(kept) == before and self._left > 0
             size = max(1, size // 2)
+        stuck = self._plainly_stuck(kept) or stuck
         weakened = sum(1 for index in self._weak if index not in {operation.index for operation in kept})
         return Core(tuple(kept), weakened, stuck, minimal)
 
     def _illegal(self, kept: Sequence[Operation]) -> Stuck | None:
         """Where the search gets stuck when only `kept` has its full strength."""
+        subject = self._subject(kept)
+        self._left -= len(subject)
+        if self._left <= 0:
+            return None
+        result = check_operations(subject, self._model, budget=Budget(self._left))
+        self._left -= result.statistics.configurations
+        return result.stuck if result.decision is Decision.ILLEGAL else None
+
+    def _plainly_stuck(self, kept: Sequence[Operation]) -> Stuck | None:
+        """As `_illegal`, but without looking ahead: people look for the first return that could not be placed, the
+        look-ahead gives up as soon as it sees that one will come."""
+        model = replace(self._model, footprint=None)
+        result = check_operations(self._subject(kept), model, budget=Budget(PLAIN_MAX))
+        return result.stuck if result.decision is Decision.ILLEGAL else None
+
+    def _subject(self, kept: Sequence[Operation]) -> list[Operation]:
+        """`kept` at full strength, and all other state-changing operations weakened."""
         full = {operation.index: operation for operation in kept}
         last = max(operation.return_order or 0 for operation in kept)
         subject = [
@@ -84,13 +106,7 @@ class _Shrinker:
             for operation in self._operations
             if operation.call_order <= last and (operation.index in full or operation.index in self._weak)
         ]
-        subject = self._without_bystanders(subject)
-        self._left -= len(subject)
-        if self._left <= 0:
-            return None
-        result = check_operations(subject, self._model, budget=Budget(self._left))
-        self._left -= result.statistics.configurations
-        return result.stuck if result.decision is Decision.ILLEGAL else None
+        return self._without_bystanders(subject)
 
     def _without_bystanders(self, subject: list[Operation]) -> list[Operation]:
         """Without weakened operations that lead to states which nobody asks for: they explain nothing."""

@@ -32,7 +32,7 @@ def draw(
     for one, name, label in zip(shown, names, labels, strict=True):
         bar = _bar(column[one.call_order], None if one.return_order is None else column[one.return_order], width)
         row = f"{name:<{max(map(len, names))}}  {bar}  {label:<{max(map(len, labels))}}"
-        row += f"  {_span(one)}" if timed else f"  lines {one.call_order}-{one.return_order}"
+        row += f"  {_span(one)}" if timed else f"  index {one.call_order}-{one.return_order}"
         rows.append(row.rstrip() + ("  <── contradiction" if one.index == marked.index else ""))
     return tuple(rows)
 

@@ -253,9 +253,10 @@ class Injector:
         return (WakeAt(min(times)),) if times else ()
 
     def _apply(self, now_ns: int, course: _Course, view: ClusterView, reporter: str | None) -> Apply:
-        hit = resolve(course.kind, course.fault, course.order, view, reporter)
+        held = frozenset(node for node in view.nodes if self._held(node, course, mechanism=course.kind.mechanism))
+        hit = resolve(course.kind, course.fault, course.order, view, reporter=reporter, held=held)
         nodes = self._spared(course.kind, hit.nodes, view)
-        acted_on = tuple([node for node in nodes if not self._held(node, course, mechanism=course.kind.mechanism)])
+        acted_on = tuple([node for node in nodes if node not in held])
         course.resolved, course.blocks = nodes, hit.blocks
         course.ends_ns = now_ns + course.fault.for_ns
         return Apply(

@@ -22,9 +22,9 @@ MECHANISMS: dict[str, str] = {
 """What an environment may offer, by name; a kind needs one of these."""
 
 TARGETS: dict[str, str] = {
-    "leader": "the node that leads, as far as the environment knows; none known: as `one`",
-    "follower": "a node that is up and does not lead",
-    "one": "a node that is up",
+    "leader": "the node that leads, as far as the environment knows; none known, or already held: as `one`",
+    "follower": "a node that is up, does not lead and is not held by a fault of the same mechanism",
+    "one": "a node that is up and not held by a fault of the same mechanism",
     "minority": "the largest number of nodes that is less than half",
     "majority": "the smallest number of nodes that is more than half",
     "all": "all nodes",
@@ -110,6 +110,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """Shortest and longest duration when started by the clock."""
     trap_ns: tuple[int, int] | None = None
     """The same when started by an event; None: by the clock only."""
+    triggers: tuple[str, ...] = ()
+    """Events its traps wait for: those at which it has something to break; empty: all of `EVENTS`."""
     weight: int = 4
     """How often a plan uses it, against the other kinds of its family."""
     probe: Literal["links-carry", "node-answers"]

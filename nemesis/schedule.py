@@ -31,12 +31,16 @@ _S = 1_000 * _MS
 
 _CLOCKED_MIN = 2
 """Faults by the clock for every name asked for."""
-_FAULTS_BASE = 8
-_FAULTS_PER_MINUTE = 14
-"""60 s: 22 faults, 10 s: 10, 4 s: 9; short runs are denser, because they are run by the thousand."""
+_CLOCKED_BASE = 4
+_CLOCKED_PER_MINUTE = 9
+"""By the clock: 13 in 60 s, 5 in 10 s; short runs are denser, because they are run by the thousand."""
+_TRAPS_BASE = 4
+_TRAPS_PER_MINUTE = 10
+"""Traps at most: 14 in 60 s, 5 in 10 s; each seed sets so many per cent of them."""
 _LENGTH_SHARE = 6
 """No fault lasts longer than a sixth of the load phase."""
 _TRAP_SERIES_MAX = 3
+_TRAP_PERCENT = (35, 70, 100)
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -138,39 +142,45 @@ def _team(kinds: tuple[Kind, ...], swarm: Random) -> _Team:
 def _draw_faults(
     seed: int, nodes: tuple[str, ...], teams: tuple[_Team, ...], duration_ns: int, swarm: Random
 ) -> tuple[Fault, ...]:
-    usual = _FAULTS_BASE + duration_ns * _FAULTS_PER_MINUTE // (60 * _S)
-    count = max(_CLOCKED_MIN * len(teams), usual * swarm.randrange(90, 121) // 100)
-    trap_percent = (40, 65, 90)[swarm.randrange(3)]
-    certain = [team for team in teams for _ in range(_CLOCKED_MIN)]
-    free = [team for _ in range(count - len(certain)) for team in [_weighted_team(teams, swarm)]]
-    is_trap = [_can_trap(team) and swarm.randrange(100) < trap_percent for team in free[: count // 2]]
-    is_trap += [False] * (len(free) - len(is_trap))  # half of all go by the clock, because only these are sure to start
-    traps = [team for team, trap in zip(free, is_trap, strict=True) if trap]
-    clocked = certain + [team for team, trap in zip(free, is_trap, strict=True) if not trap]
-    swarm.shuffle(clocked)
+    """Traps use only kinds that the clock uses too: its faults are sure to start, and a kind that never takes effect
+    makes a run vacuous."""
+    on_clock = [team for team in teams for _ in range(_CLOCKED_MIN)]
+    usual = _usual(_CLOCKED_BASE, _CLOCKED_PER_MINUTE, duration_ns) * swarm.randrange(80, 121) // 100
+    on_clock += [_weighted_team(teams, swarm) for _ in range(usual - len(on_clock))]
+    swarm.shuffle(on_clock)
     faults = [
-        _clocked(Random(f"{seed}/nemesis/clocked/{number}"), team, number, len(clocked), nodes, duration_ns)
-        for number, team in enumerate(clocked)
+        _clocked(Random(f"{seed}/nemesis/clocked/{number}"), team, number, len(on_clock), duration_ns)
+        for number, team in enumerate(on_clock)
     ]
+    traps = _usual(_TRAPS_BASE, _TRAPS_PER_MINUTE, duration_ns) * _TRAP_PERCENT[swarm.randrange(3)] // 100
+    clocked_kinds = frozenset(fault.kind for fault in faults)
+    armed = tuple([team for team in [_armed(team, clocked_kinds) for team in teams] if team.kinds])
     faults.sort(key=lambda fault: fault.at.ns if isinstance(fault.at, AtTime) else 0)
-    for number, team in enumerate(traps):
-        faults.extend(_traps(Random(f"{seed}/nemesis/trap/{number}"), team, nodes, duration_ns, len(traps) - number))
+    for number in range(traps if armed else 0):
+        random = Random(f"{seed}/nemesis/trap/{number}")
+        faults.extend(_traps(random, _weighted_team(armed, random), nodes, duration_ns))
     return tuple([msgspec.structs.replace(fault, id=f"f{number:02}") for number, fault in enumerate(faults, start=1)])
+
+
+def _usual(base: int, per_minute: int, duration_ns: int) -> int:
+    return base + duration_ns * per_minute // (60 * _S)
+
+
+def _armed(team: _Team, clocked_kinds: frozenset[str]) -> _Team:
+    """The team with those of its kinds that can be traps and that the clock uses."""
+    kinds = tuple([kind for kind in team.kinds if kind.trap_ns is not None and kind.name in clocked_kinds])
+    return _Team(kinds, team.weight)
 
 
 def _weighted_team(teams: tuple[_Team, ...], random: Random) -> _Team:
     return random.choices(teams, weights=[team.weight for team in teams])[0]
 
 
-def _can_trap(team: _Team) -> bool:
-    return any(kind.trap_ns is not None for kind in team.kinds)
-
-
 def _weighted_kind(kinds: tuple[Kind, ...], random: Random) -> Kind:
     return random.choices(kinds, weights=[kind.weight for kind in kinds])[0]
 
 
-def _clocked(random: Random, team: _Team, number: int, count: int, nodes: tuple[str, ...], duration_ns: int) -> Fault:
+def _clocked(random: Random, team: _Team, number: int, count: int, duration_ns: int) -> Fault:
     """A fault by the clock, in its own slot of the load phase three times out of four, else anywhere.
 
     Slots leave quiet stretches between faults; the others make them overlap.
@@ -186,16 +196,17 @@ def _clocked(random: Random, team: _Team, number: int, count: int, nodes: tuple[
     return _fault(random, kind, AtTime(min(start_ns, latest_ns) // _MS * _MS), length_ns, _one_of(symbols, random))
 
 
-def _traps(random: Random, team: _Team, nodes: tuple[str, ...], duration_ns: int, series_max: int) -> tuple[Fault, ...]:
+def _traps(random: Random, team: _Team, nodes: tuple[str, ...], duration_ns: int) -> tuple[Fault, ...]:
     """A fault by an event, or a few of the same at consecutive occurrences: so whole elections are struck."""
-    kind = _weighted_kind(tuple([kind for kind in team.kinds if kind.trap_ns is not None]), random)
-    name = random.choices(tuple(EVENTS), weights=[trigger.weight for trigger in EVENTS.values()])[0]
+    kind = _weighted_kind(team.kinds, random)
+    events = kind.triggers or tuple(EVENTS)
+    name = random.choices(events, weights=[EVENTS[event].weight for event in events])[0]
     first = _nth(random, name, duration_ns)
     where = nodes[random.randrange(len(nodes))] if random.randrange(4) == 0 else None
     if where is not None:
         first = 1 + first // len(nodes)
     rare = EVENTS[name].per_second == 0
-    series = random.randrange(1, min(_TRAP_SERIES_MAX, series_max) + 1) if rare else 1
+    series = random.randrange(1, _TRAP_SERIES_MAX + 1) if rare else 1
     target: Target | None = "self" if "self" in kind.targets else _one_of(kind.targets, random)
     assert kind.trap_ns is not None
     return tuple(

@@ -42,25 +42,39 @@ def drawn_order(seed: int, fault_id: str, nodes: tuple[str, ...]) -> tuple[str, 
     return tuple(Random(f"{seed}/fault/{fault_id}").sample(nodes, len(nodes)))
 
 
-def resolve(kind: Kind, fault: Fault, order: tuple[str, ...], view: ClusterView, reporter: str | None) -> Hit:
-    """What `fault` hits now. `reporter`: the node whose event started it, None when the clock did."""
+def resolve(
+    kind: Kind,
+    fault: Fault,
+    order: tuple[str, ...],
+    view: ClusterView,
+    *,
+    reporter: str | None = None,
+    held: frozenset[str] = frozenset(),
+) -> Hit:
+    """What `fault` hits now.
+
+    reporter: the node whose event started it, None when the clock did. held: nodes that the same mechanism holds
+    already, where one more fault would do nothing; chosen only if all others are unsuitable too.
+    """
     nodes = view.nodes
+    suitable = frozenset(view.up) - held
     match kind.shape:
         case Shape.HALVES:
             hit = _named(order[: len(order) // 2], nodes)
             return Hit(hit, cut_off(hit, nodes))
         case Shape.BRIDGE:
-            return Hit((order[0],), bridge(order))
+            order = (*[node for node in order if node != view.leader], *[node for node in order if node == view.leader])
+            return Hit((order[0],), bridge(order))  # a leader as the bridge would be heard by all: nothing dropped
         case Shape.RING:
             return Hit(nodes, ring(order))
         case Shape.CUT_OFF:
-            hit = _target(fault, order, view, reporter)
+            hit = _target(fault, order, view, reporter, suitable)
             return Hit(hit, cut_off(hit, nodes))
         case Shape.ONE_WAY:
-            hit = _target(fault, order, view, reporter)
+            hit = _target(fault, order, view, reporter, suitable)
             return Hit(hit, one_way(hit, nodes, "in" if fault.params.get("direction") == "in" else "out"))
         case Shape.TARGET:
-            return Hit(_target(fault, order, view, reporter))
+            return Hit(_target(fault, order, view, reporter, suitable))
         case _:
             assert_never(kind.shape)
 
@@ -70,7 +84,9 @@ def _named(chosen: tuple[str, ...], nodes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple([node for node in nodes if node in chosen])
 
 
-def _target(fault: Fault, order: tuple[str, ...], view: ClusterView, reporter: str | None) -> tuple[str, ...]:
+def _target(
+    fault: Fault, order: tuple[str, ...], view: ClusterView, reporter: str | None, suitable: frozenset[str]
+) -> tuple[str, ...]:
     match fault.target:
         case tuple():
             return _named(fault.target, view.nodes)
@@ -82,14 +98,14 @@ def _target(fault: Fault, order: tuple[str, ...], view: ClusterView, reporter: s
             return _named(_group(fault, order, view)[: majority_size(len(order))], view.nodes)
         case "self" if reporter is not None:
             return (reporter,)
-        case "leader" if view.leader is not None:
+        case "leader" if view.leader in suitable:
             return (view.leader,)
         case "follower":
-            return (_first([node for node in order if node != view.leader] or list(order), view),)
+            return (_first([node for node in order if node != view.leader] or list(order), suitable),)
         case str() if fault.target in view.nodes:
             return (fault.target,)
-        case _:  # `one`, None, and a leader nobody knows
-            return (_first(list(order), view),)
+        case _:  # `one`, None, and a leader that nobody knows or that is held already
+            return (_first(list(order), suitable),)
 
 
 def _group(fault: Fault, order: tuple[str, ...], view: ClusterView) -> tuple[str, ...]:
@@ -99,6 +115,6 @@ def _group(fault: Fault, order: tuple[str, ...], view: ClusterView) -> tuple[str
     return (view.leader, *[node for node in order if node != view.leader])
 
 
-def _first(candidates: list[str], view: ClusterView) -> str:
-    """The first that is up, because what is down cannot be hit; all down: the first."""
-    return next((node for node in candidates if node in view.up), candidates[0])
+def _first(candidates: list[str], suitable: frozenset[str]) -> str:
+    """The first suitable one, because what is down or held cannot be hit; none: the first."""
+    return next((node for node in candidates if node in suitable), candidates[0])

@@ -25,7 +25,7 @@ def name_anomaly(found: Contradiction) -> Anomaly:
     stuck = found.stuck
     claimed = _seen(stuck)
     if stuck.f == "cas" and stuck.outcome is Outcome.FAIL:
-        return Anomaly("impossible-cas", f"{_deed(found, stuck)}, but {_name(stuck)} held that value all the time")
+        return Anomaly("impossible-cas", f"{_deed(found, stuck)}, but it was so all the time")
     makers = [operation for operation in found.operations if _made(operation) == (claimed,)]
     kind = "read" if stuck.f == "read" else "cas"
     last = stuck.return_order
@@ -97,20 +97,22 @@ def _no_way_back(makers: list[Operation], newer: Operation, claimed: Hashable, l
     return f" and no later write of {value} explains it" if again else f" and nothing wrote {value} again"
 
 
-def _name(operation: Operation) -> str:
-    return "the register" if operation.key is None else describe_value(operation.key)
+def _holding(operation: Operation, value: Hashable) -> str:
+    """`x=5`, or just `5` where there is only one register."""
+    prefix = "" if operation.key is None else f"{describe_value(operation.key)}="
+    return prefix + describe_value(value)
 
 
 def _deed(found: Contradiction, operation: Operation) -> str:
     """`process 7 read x=3 at 12.413 s`."""
     when = found.clock.at(operation.return_ns, operation.return_order)
-    name, process = _name(operation), operation.process
+    process = f"process {operation.process}"
     if operation.f == "read":
-        return f"process {process} read {name}={describe_value(operation.result)} {when}"
-    old, new = (describe_value(part) for part in operation.value)
+        return f"{process} read {_holding(operation, freeze(operation.result))} {when}"
+    old, new = (freeze(part) for part in operation.value)
     if operation.outcome is Outcome.FAIL:
-        return f"process {process} was told {when} that {name} did not hold {old}"
-    return f"process {process} changed {name} from {old} to {new} {when}"
+        return f"{process} was told {when} that it is not so that {_holding(operation, old)}"
+    return f"{process} was told {when} that its cas had changed {_holding(operation, old)} to {describe_value(new)}"
 
 
 def _evidence(found: Contradiction, newer: Operation) -> str:
@@ -118,5 +120,5 @@ def _evidence(found: Contradiction, newer: Operation) -> str:
     when = found.clock.at(newer.return_ns, newer.return_order)
     made = _made(newer)
     if made:
-        return f"{_name(newer)}={describe_value(made[0])} had been acknowledged to process {newer.process} {when}"
-    return f"process {newer.process} had read {_name(newer)}={describe_value(newer.result)} {when}"
+        return f"{_holding(newer, made[0])} had been acknowledged to process {newer.process} {when}"
+    return f"process {newer.process} had read {_holding(newer, _seen(newer))} {when}"

@@ -30,7 +30,7 @@ CAS = MODELS["cas-register"]
 PORTFOLIOS: dict[str, tuple[Pass, ...] | None] = {
     "default": None,
     "breadth-first": (Pass("breadth-first"),),
-    "one at a time": (Pass("depth-first", width=1),),
+    "one at a time": (Pass("depth-first", width=1, burst=1),),
     "chunks of two": (Pass("depth-first", width=2),),
     "relaxed first": (Pass("relaxed", frontier_max=50, relaxed=True), Pass("depth-first", width=1)),
     "tiny caps": (
@@ -83,12 +83,12 @@ def disagreements(seeds: Sequence[int], model: Model[Any], passes: Sequence[Pass
 
 @pytest.mark.parametrize("portfolio", PORTFOLIOS)
 def test_every_pass_gives_the_verdict_of_brute_force(portfolio: str) -> None:
-    assert disagreements(range(800), CAS, PORTFOLIOS[portfolio]) == []
+    assert disagreements(range(400), CAS, PORTFOLIOS[portfolio]) == []
 
 
 @pytest.mark.parametrize("rules", MODELS_UNDER_TEST)
 def test_every_set_of_hints_gives_the_verdict_of_brute_force(rules: str) -> None:
-    assert disagreements(range(5_000, 5_500), MODELS_UNDER_TEST[rules], PORTFOLIOS["chunks of two"]) == []
+    assert disagreements(range(5_000, 5_300), MODELS_UNDER_TEST[rules], PORTFOLIOS["chunks of two"]) == []
 
 
 def test_the_random_histories_are_not_one_sided() -> None:
@@ -99,27 +99,27 @@ def test_the_random_histories_are_not_one_sided() -> None:
 
 MUTANTS: dict[str, tuple[str, str]] = {
     "a returning operation that need not happen is not tried": ("if (must | may) & bit and", "if must & bit and"),
-    "dominance forgets what may still happen": (
+    "dominance forgets what must still happen": (
         "if not other_must & ~must and not may & ~other_may:",
-        "if not other_must & ~must:",
+        "if not may & ~other_may:",
     ),
     "every operation absorbs, not only constant ones": (
         "            if constant:\n                owed &= ~absorbable",
         "            owed &= ~absorbable",
     ),
-    "of equal operations only the one that must return is tried": (
-        "return (bit, spare) if spare else (bit,)",
-        "return (bit,)",
-    ),
-    "a crashed operation must happen": ("if problem.deadlines[number] != NEVER:", "if bit:"),
+    "an operation takes effect twice": ("left = may & ~(used & ~reusable)", "left = may"),
     "observers take effect where they are illegal": ("                if after >= 0:\n", "                if after:\n"),
     "a value is forgotten one step too early": (
         "facts[after].mentioned_until < step:",
         "facts[after].mentioned_until <= step:",
     ),
-    "open writers of the value just left are overlooked": (
-        "if group is not None and left & group.mask:",
-        "if group is None:",
+    "writers that are still to come are overlooked": (
+        "if about.made_until > step:",
+        "if about.made_until < 0:",
+    ),
+    "the depth-first search drops what waits": (
+        "frame.waiting = frame.waiting[: len(frame.waiting) - len(taken)]",
+        "frame.waiting = []",
     ),
     "the depth-first search drops what it postpones": (
         "return not self.waiting and self.head == len(self.queue)",
@@ -145,6 +145,6 @@ def test_brute_force_finds_a_planted_fault_of_the_engine(fault: str, monkeypatch
 
 
 @pytest.mark.soak
-def test_a_hundred_thousand_histories_give_the_verdict_of_brute_force() -> None:
+def test_a_hundred_and_twenty_thousand_histories_give_the_verdict_of_brute_force() -> None:
     for passes in PORTFOLIOS.values():
         assert disagreements(range(10_000, 30_000), CAS, passes) == []

@@ -69,7 +69,7 @@ class Switches:
                 self.paused |= set(action.nodes)
             case _:
                 struck = len(set(action.nodes) - self.down)
-                counts |= {"exits": struck, "unsynced_bytes_lost": 7 * struck}
+                counts |= {"processes_ended": struck, "unsynced_bytes_lost": 7 * struck}
                 self.down |= set(action.nodes)
         return f"{action.mechanism} {' '.join(action.nodes)}"
 
@@ -94,7 +94,12 @@ class Broken(Switches):
     """The sabotage: every switch does nothing."""
 
     def apply(self, action: Apply) -> str:
-        self.counts[action.fault.id] = {"exits": 0, "packets_dropped": 0, "inputs_held": 0, "unsynced_bytes_lost": 0}
+        self.counts[action.fault.id] = {
+            "processes_ended": 0,
+            "packets_dropped": 0,
+            "inputs_held": 0,
+            "unsynced_bytes_lost": 0,
+        }
         return "nothing"
 
     def undo(self, action: Undo) -> Mapping[str, int]:
@@ -327,14 +332,14 @@ def test_a_fault_nobody_counted_for_is_unverified_and_not_effective() -> None:
 
 
 def test_counts_that_are_no_evidence_of_the_kind_prove_nothing() -> None:
-    injector = Injector(plan(fault(1, "power-loss-one", 0, 5, "n1")), 1)
+    injector = Injector(plan(fault(1, "kill-one", 0, 5, "n1")), 1)
     injector.step(0, Started(), ALL_UP)
-    injector.step(5, MechanismReport("f1", {"restarts": 1, "unsynced_bytes_lost": 0}), ALL_UP)
+    injector.step(5, MechanismReport("f1", {"inputs_lost": 1, "processes_ended": 0}), ALL_UP)
     assert injector.outcomes()[0].status is Status.NO_EFFECT
-    injector.step(6, MechanismReport("f1", {"restarts": 1, "unsynced_bytes_lost": 12}), ALL_UP)
+    injector.step(6, MechanismReport("f1", {"inputs_lost": 1, "processes_ended": 1}), ALL_UP)
     outcome = injector.outcomes()[0]
     assert outcome.status is Status.EFFECTIVE
-    assert outcome.counts == {"restarts": 2, "unsynced_bytes_lost": 12}
+    assert outcome.counts == {"inputs_lost": 2, "processes_ended": 1}
 
 
 @pytest.mark.parametrize("mechanism", sorted(MECHANISMS))

@@ -23,7 +23,7 @@ def hit(
 
 def hit_by(fault: Fault, view: ClusterView, reporter: str | None = None, seed: int = 1) -> Hit:
     order = drawn_order(seed, fault.id, view.nodes)
-    return resolve(KINDS[fault.kind], fault, order, view, reporter)
+    return resolve(KINDS[fault.kind], fault, order, view, reporter=reporter)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,22 @@ def test_with_nobody_up_and_nobody_leading_a_target_is_still_found() -> None:
         assert len(hit("kill-one", target, view=dark).nodes) == 1
     lone = ClusterView(("n1",), "n1", ("n1",))
     assert hit("kill-one", "follower", view=lone).nodes == ("n1",)
+
+
+def test_nodes_that_the_same_mechanism_holds_are_avoided_as_long_as_there_are_others() -> None:
+    """A second pause of a paused node would do nothing, and a kind that never takes effect makes a run vacuous."""
+    for target in ("one", "leader", "follower"):
+        fault = Fault(id="f1", kind="pause-one", at=AtTime(0), for_ns=1, target=target)
+        for seed in range(20):
+            order = drawn_order(seed, "f1", NODES)
+            found = resolve(KINDS["pause-one"], fault, order, VIEW, held=frozenset({"n1", "n3", "n5"}))
+            assert found.nodes[0] in ("n2", "n4")
+            assert len(resolve(KINDS["pause-one"], fault, order, VIEW, held=frozenset(NODES)).nodes) == 1
+
+
+def test_a_bridge_is_never_the_leader_whom_all_would_hear() -> None:
+    for seed in range(30):
+        assert hit("partition-bridge", None, seed=seed).nodes != ("n3",)
 
 
 def test_self_is_the_node_that_reported_the_event() -> None:

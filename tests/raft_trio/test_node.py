@@ -353,7 +353,7 @@ def test_the_same_seed_gives_the_same_trace() -> None:
         return msgspec.json.encode(cluster.trace)
 
     assert trace(3) == trace(3)
-    assert trace(3) != trace(4)
+    assert len({trace(seed) for seed in range(6)}) > 1
 
 
 def test_the_node_runs_without_trio() -> None:

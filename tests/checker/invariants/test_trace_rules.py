@@ -266,6 +266,43 @@ def test_a_node_that_removes_what_others_had_committed_in_its_term_or_before_is_
     assert found(lines) == {"committed-entries-durable": "committed-entry-truncated"}
 
 
+def test_a_follower_that_removes_in_the_leader_s_own_term_what_that_leader_committed_is_seen() -> None:
+    """Planted bug L2, before the follower has heard of the commit."""
+    lines = trace(n1=COMMITTED_BY_N1, n2=[*SYNCED_BY_N2, truncated(2), appended(2, 1), synced(2, 1)])
+    assert found(lines) == {"committed-entries-durable": "committed-entry-truncated"}
+
+
+def test_a_removal_that_was_right_does_not_hide_a_later_one_that_was_not() -> None:
+    """n2 removes the entry in term 2, before term 3 commits it; n4 removes the same entry in term 4."""
+    lines = trace(
+        n2=[*FOLLOWER, appended(1, 1), became("follower", 2), truncated(1), appended(1, 2)],
+        n1=[
+            *LEADER,
+            appended(1, 1),
+            became("follower", 2),
+            became("leader", 3),
+            appended(2, 3),
+            synced(2, 3),
+            committed(2),
+        ],
+        n3=[restored(), became("follower", 3), appended(1, 1), appended(2, 3), synced(2, 3)],
+        n4=[restored(), became("follower", 3), appended(1, 1), became("follower", 4), truncated(1)],
+    )
+    assert found(lines)["committed-entries-durable"] == "committed-entry-truncated"
+
+
+def test_a_node_that_commits_another_entry_after_a_crash_gave_it_back_is_seen() -> None:
+    lines = trace(
+        n1=[restored(), became("leader", 2), appended(1, 2), synced(1, 2), committed(1)],
+        n2=[restored(), became("follower", 2), appended(1, 2), synced(1, 2)],
+        n3=[
+            *[restored(), became("leader", 1), appended(1, 1), synced(1, 1), became("follower", 2)],
+            *[truncated(1), appended(1, 2), committed(1), restored((1, 1), term=2), committed(1)],
+        ],
+    )
+    assert found(lines) == {"committed-entries-durable": "committed-entries-differ"}
+
+
 def test_an_entry_may_be_removed_in_a_term_before_the_one_that_commits_it() -> None:
     """Raft Figure 8 (a) to (e): the entry of term 1 is overwritten on n2 in term 2 and committed in term 3."""
     lines = trace(
@@ -337,6 +374,16 @@ def test_copies_that_may_have_been_synced_count() -> None:
         n3=[restored()],
     )
     assert found(lines) == {}
+
+
+def test_surviving_a_killed_process_is_not_being_durable() -> None:
+    """The page cache survives the process and not the power; what was recovered from it must be synced to count."""
+    lines = trace(
+        n1=[*LEADER, appended(1, 1), synced(1, 1), committed(1)],
+        n2=[*FOLLOWER, appended(1, 1), restored((1, 1), vote="n1"), restored(term=1, vote="n1")],
+        n3=[restored()],
+    )
+    assert found(lines) == {"quorum-durable": "committed-without-durable-majority"}
 
 
 def test_learners_are_no_majority() -> None:
