@@ -193,9 +193,11 @@ class Cluster:
         member.up.persisted(self.now_ns, token)
         self.flush(node)
 
-    def crash(self, node: NodeId) -> None:
-        """Lose the core and whatever was not durable."""
+    def crash(self, node: NodeId, *, kept: int = 0) -> None:
+        """Lose the core and whatever was not durable, but for the oldest `kept` writes, which made it unnoticed."""
         member = self.members[node]
+        for _ in range(min(kept, len(member.disk.queue))):
+            member.disk.sync_one()
         member.core = None
         member.disk.queue.clear()
         member.held.clear()

@@ -58,6 +58,7 @@ PLANTED: dict[str, Rules] = {
     "E7 does not note its own vote": replace(RULES, vote_when_campaigning=no_vote),
     "E9 takes half for a majority": replace(RULES, majority=lambda size: (size + 1) // 2),
     "E13 keeps the votes of the last campaign": replace(RULES, ballot_at_start=lambda previous: previous),
+    "E21 obeys a leader of an earlier term": replace(RULES, message_is_old=lambda term, own: False),
     "L1 does not look at prev": replace(
         RULES, accepts_append=lambda log, request: request.prev_index <= log.last_index
     ),
@@ -65,7 +66,17 @@ PLANTED: dict[str, Rules] = {
     "L3 keeps the tail behind a conflict": replace(RULES, merge=keeps_tail),
     "L4 keeps conflicting entries": replace(RULES, merge=keeps_conflicts),
     "L6 acknowledges its own last index": replace(RULES, match_to_acknowledge=lambda request, last: last),
+    "L5 appends what is there again": replace(RULES, merge=lambda log, request: (None, request.entries)),
+    "L7 proves nothing by its heartbeats and believes the answers": replace(
+        RULES, heartbeat_prev=lambda match, following: 0, match_to_acknowledge=lambda request, last: last
+    ),
     "L10 takes acknowledgements of old terms": replace(RULES, response_is_current=lambda term, own: term <= own),
+    "L11 goes back one entry too few": replace(
+        RULES, next_after_refusal=lambda log, response: RULES.next_after_refusal(log, response) + 1
+    ),
+    "L17 drops what is large": replace(
+        RULES, message_entries=lambda entries, room: tuple(entry for entry in entries if len(entry.data) < 2)
+    ),
     "C1 commits older terms by counting": replace(
         RULES, leader_commit=lambda commit, on_quorum, quorum_term, term: max(commit, on_quorum)
     ),

@@ -132,7 +132,7 @@ def _isolate(world: World) -> None:
 def _crash(world: World) -> None:
     up = world.up()
     if len(up) > 1:
-        world.cluster.crash(world.random.choice(up))
+        world.cluster.crash(world.random.choice(up), kept=world.random.choice((0, 0, 1, 2)))
 
 
 def _restart(world: World) -> None:

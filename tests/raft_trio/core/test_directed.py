@@ -121,6 +121,26 @@ def one_reply_twice(rules: Rules) -> None:
     cluster.campaign("n3", only=["n3", "n4", "n5"])
 
 
+def append_held_across_an_election(rules: Rules) -> None:
+    """Figure 2, AppendEntries 1: an append of an older term is refused, however well it would fit."""
+    cluster = paper(3, rules)
+    cluster.elect("n1")
+    cluster.propose("n1", b"old")
+    cluster.sync("n1")
+    held = cluster.pull("n1", "n3", AppendEntriesRequest)
+    cluster.network.clear()
+    cluster.elect("n2", only=["n2", "n3"])
+    cluster.propose("n2", b"new")
+    cluster.settle(only=["n2", "n3"])
+    assert cluster.core("n2").commit_index == 1
+    cluster.push("n1", "n3", held)
+    cluster.settle(only=["n3"])
+    cluster.crash("n1")
+    cluster.restart("n1")
+    cluster.campaign("n1", only=["n1", "n3"])
+    cluster.campaign("n1", only=["n1", "n3"])
+
+
 def entry_replaced_while_its_write_is_under_way(rules: Rules) -> None:
     """etcd's async storage writes: a finished write says nothing about what was truncated meanwhile (ABA)."""
     cluster = paper(3, rules)
@@ -152,6 +172,7 @@ DIRECTED: dict[str, Callable[[Rules], None]] = {
     "C2 commits up to its own last index": old_leader_with_a_tail,
     "L10 takes acknowledgements of old terms": acknowledgement_held_across_a_term,
     "R7 joins a round already sent": acknowledgements_of_an_earlier_round,
+    "E21 obeys a leader of an earlier term": append_held_across_an_election,
     "P17 believes a write that was truncated": entry_replaced_while_its_write_is_under_way,
     "R2 reads without a quorum": deposed_leader_reads,
     "E5 counts replies instead of voters": one_reply_twice,

@@ -23,6 +23,7 @@ BY_DIRECTED_SCHEDULE_ONLY = (
     "C1 commits older terms by counting",
     "C2 commits up to its own last index",
     "L10 takes acknowledgements of old terms",
+    "E21 obeys a leader of an earlier term",
     "P17 believes a write that was truncated",
     "R7 joins a round already sent",
     "R2 reads without a quorum",
