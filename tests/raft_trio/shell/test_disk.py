@@ -67,8 +67,10 @@ def test_batches_that_wait_share_a_sync_and_keep_their_order() -> None:
     write = [Pwrite("a", k, b"x") for k in range(3)]
     batches = [FileBatch(k, (write[k], Sync("a"))) for k in range(3)]
     assert operations(batches) == [*write, Sync("a")]
-    rolled = [FileBatch(1, (write[0], Sync("a"), SyncDir(""))), FileBatch(2, (write[1], Sync("b"), Sync("a")))]
-    assert operations(rolled) == [write[0], Sync("a"), SyncDir(""), write[1], Sync("b"), Sync("a")]
+    rolled = [FileBatch(1, (write[0], Sync("a"), SyncDir(""))), FileBatch(2, (write[1], Sync("a")))]
+    assert operations(rolled) == [write[0], Sync("a"), SyncDir(""), write[1], Sync("a")]
+    others = [FileBatch(1, (write[0], Sync("a"))), FileBatch(2, (Sync("b"), Sync("a")))]
+    assert operations(others) == [write[0], Sync("a"), Sync("b"), Sync("a")]
 
 
 async def test_a_failed_operation_is_reported_once_and_ends_the_task(tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_incarnations_are_counted_durably_and_never_twice(tmp_path: Path) -> Non
     disk = DataDirectory(tmp_path)
     assert [next_incarnation(disk) for _ in range(11)] == list(range(1, 12))
     disk(Pwrite("incarnation.new", 0, b"longer than any number\n"))
-    assert next_incarnation(disk) == 12
+    assert [next_incarnation(disk), next_incarnation(disk)] == [12, 13]
     disk(Pwrite("incarnation", 0, b"\0\0"))
     with pytest.raises(Corrupt, match="above any used before"):
         next_incarnation(disk)

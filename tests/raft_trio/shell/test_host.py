@@ -13,11 +13,11 @@ from raft_trio import kv
 from raft_trio.__main__ import main
 from raft_trio.client import open_client
 from raft_trio.errors import ConfigError, IoError, NoLeader, RequestTimeout
-from raft_trio.messages import PeerFrame
+from raft_trio.messages import OpenSession, Refusal, Refused
 from raft_trio.shell.host import serve
 from raft_trio.shell.settings import Settings, load_settings, parse_address
 from raft_trio.storage.recovery import segment_path
-from raft_trio.wire import VERSION, Hello, encode
+from raft_trio.wire import CLIENT_REPLY, VERSION, Decoder, Hello, encode
 from tests.raft_trio.shell.processes import free_addresses
 
 
@@ -57,7 +57,6 @@ async def test_a_single_node_serves_alone_and_restarts_in_place(tmp_path: Path) 
         encode(Hello(VERSION, "raft", "n1")),
         encode(Hello(VERSION, "raft")) + b"\0\0\0\1\xc1",
         encode(Hello(VERSION, "raft", "n2")) + b"\0\0\0\1\xc1",
-        encode(Hello(VERSION, "raft"))[:-1],
     ],
 )
 async def test_a_caller_that_makes_no_sense_is_hung_up_on_and_harms_nobody(tmp_path: Path, said: bytes) -> None:
@@ -67,10 +66,12 @@ async def test_a_caller_that_makes_no_sense_is_hung_up_on_and_harms_nobody(tmp_p
         stream = await trio.open_tcp_stream(*settings.listen_address())
         async with stream:
             await stream.send_all(said)
-            await stream.send_eof()
             assert await stream.receive_some(10) == b""
-        async with await trio.open_tcp_stream(*settings.listen_address()) as again:
-            await again.send_all(encode(Hello(VERSION, "raft", "n2")) + encode(PeerFrame("n2", 1, 0, ())))
+        async with await trio.open_tcp_stream(*settings.listen_address()) as polite:
+            await polite.send_all(encode(Hello(VERSION, "raft")) + encode(OpenSession("o")))
+            decoder = Decoder()
+            decoder.feed(await polite.receive_some(100))
+            assert decoder.next(CLIENT_REPLY) == Refused("o", Refusal.NO_LEADER)
 
 
 async def test_a_client_tells_no_leader_from_an_unknown_outcome(tmp_path: Path) -> None:
@@ -86,6 +87,32 @@ async def test_a_client_tells_no_leader_from_an_unknown_outcome(tmp_path: Path) 
         async with open_client({"n1": address}, timeout_s=0.15):
             raise AssertionError("nobody answers")
     await listeners[0].aclose()
+
+
+async def test_a_refusal_after_an_attempt_that_was_never_answered_is_no_refusal_of_the_operation() -> None:
+    """The first attempt may have been carried out: that the second was refused proves nothing about it."""
+    connections = 0
+
+    async def silent_then_refusing(stream: trio.SocketStream) -> None:
+        nonlocal connections
+        connections += 1
+        if connections == 1:
+            await stream.receive_some(1000)
+            await stream.aclose()
+            return
+        while data := await stream.receive_some(1000):
+            if b"open" in data:
+                await stream.send_all(encode(Refused("open", Refusal.NO_LEADER)))
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(trio.serve_tcp, silent_then_refusing, 0)
+            address = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+            with pytest.raises(RequestTimeout):
+                async with open_client({"n1": address}, timeout_s=0.3):
+                    raise AssertionError("no session was opened")
+            nursery.cancel_scope.cancel()
+    assert connections > 1
 
 
 async def test_a_node_with_a_damaged_log_does_not_start(tmp_path: Path) -> None:
