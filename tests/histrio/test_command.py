@@ -41,7 +41,7 @@ def test_a_run_ends_with_a_verdict_a_report_and_the_line_that_replays_it(tmp_pat
     assert err.startswith("seed 5")
     assert out.rstrip().endswith("seed    5")
     assert "VALID" in out
-    assert (tmp_path / "runs" / "latest" / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert (tmp_path / "runs" / "latest" / "report.html").read_text().startswith("<!doctype html>")
     code, out, err = histrio("replay", "runs/latest", cwd=tmp_path)
     assert code == 0, err
     assert "identical" in out
@@ -50,7 +50,7 @@ def test_a_run_ends_with_a_verdict_a_report_and_the_line_that_replays_it(tmp_pat
 def test_the_verdict_of_a_violation_is_exit_code_1_and_json_for_machines(tmp_path: Path) -> None:
     """1 only after verdict.json says invalid."""
     bug = ("--bug", "ack_on_append", "--checks", "black-box")
-    code, out, _ = histrio("run", "--seed", "1", "--time-limit", "5s", "--json", *bug, cwd=tmp_path)
+    code, out, _ = histrio("run", "--seed", "1", "--time-limit", "10s", "--json", *bug, cwd=tmp_path)
     answer = json.loads(out)
     assert (code, answer["validity"]) == (1, "invalid")
     assert answer["signature"].startswith("linearizability/")
