@@ -3,9 +3,9 @@
 Choices, and why.
 
 *Mix* 5 : 3 : 2 of read, write and cas: half reads, because only reads accuse; enough writes that a stale read is soon
-older than an acknowledged one. Half of the clients of each node only read, as in Jepsen's register tests (`reserve`): in
-a cut-off node every write waits for its timeout, and clients that do both would soon all wait and see nothing of what
-the node still answers. The other clients make up for it, so that the mix holds. It takes two clients for every node.
+older than an acknowledged one. Half of the clients of each node only read, as in Jepsen's register tests (`reserve`):
+at a cut-off node every write waits for its timeout, and clients that do both would soon all wait and see nothing of
+what the node still answers. The others make up for it, so that the mix holds. It takes two clients for every node.
 
 *Values*: each key counts up from 1, so no value is written twice to the same key. Jepsen draws from 0 … 4 to let
 compare-and-sets hit by chance. With five values every open write of an outage excuses a fifth of all later reads, and

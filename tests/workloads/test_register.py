@@ -101,8 +101,10 @@ def test_the_mix_holds_for_every_number_of_clients(threads: int) -> None:
 
 
 def test_half_of_the_clients_of_each_node_only_read() -> None:
-    """In a cut-off node every write waits for its timeout; against a leader that reads
-    locally, clients that do both found nothing in 6 runs of 30 s, these found it in 4 of 12. Jepsen: reserve n readers."""
+    """In a cut-off node every write waits for its timeout (Jepsen: reserve n readers).
+
+    Against a leader that reads locally, clients that do both found nothing in 6 runs of 30 s, these found it in 4 of 12.
+    """
     readers = {call.thread for call in CALLS if call.operation.f == "read"}
     writers = {call.thread for call in CALLS if call.operation.f != "read"}
     assert (readers, writers) == ({0, 1, 2, 3, 4}, {5, 6, 7, 8, 9})
