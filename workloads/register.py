@@ -3,7 +3,9 @@
 Choices, and why.
 
 *Mix* 5 : 3 : 2 of read, write and cas: half reads, because only reads accuse; enough writes that a stale read is soon
-older than an acknowledged one.
+older than an acknowledged one. Half of the clients of each node only read, as in Jepsen's register tests (`reserve`):
+at a cut-off node every write waits for its timeout, and clients that do both would soon all wait and see nothing of
+what the node still answers. The others make up for it, so that the mix holds. It takes two clients for every node.
 
 *Values*: each key counts up from 1, so no value is written twice to the same key. Jepsen draws from 0 … 4 to let
 compare-and-sets hit by chance. With five values every open write of an outage excuses a fifth of all later reads, and
@@ -35,7 +37,7 @@ from workloads.threads import each_thread, on_threads
 from workloads.timing import delay, stagger, time_limit
 from workloads.workload import Workload, WorkloadOptions
 
-__all__ = ["REGISTER", "RegisterKey"]
+__all__ = ["REGISTER", "Clients", "RegisterKey", "clients_of"]
 
 _WEIGHTS = (5, 3, 2)
 _KEYS_PER_GROUP = 3
@@ -47,12 +49,28 @@ _FINAL_LIMIT_NS = 30_000_000_000  # a cluster that does not answer by then has f
 _SECOND_NS = 1_000_000_000
 
 
+class Clients(msgspec.Struct, frozen=True):
+    """What clients do: `readers` only read, the others draw by `weights` of read, write and cas."""
+
+    readers: frozenset[int] = frozenset()
+    weights: tuple[int, ...] = _WEIGHTS
+
+
+def clients_of(threads: int, nodes: int) -> Clients:
+    """Half of the clients of each node read, rounded down; the weights of the others keep 5 : 3 : 2 over all."""
+    readers = threads // (2 * nodes) * nodes
+    reads, writes, cas = _WEIGHTS
+    others = (reads * threads - sum(_WEIGHTS) * readers, writes * threads, cas * threads)
+    return Clients(frozenset(range(readers)), others)
+
+
 class RegisterKey(msgspec.Struct, frozen=True):
     """Operations on one register. `seen`: the newest value known to have been in it; `written`: the last one issued."""
 
     key: str
     remaining: int
     stream: Stream
+    clients: Clients
     written: int = 0
     seen: int | None = None
 
@@ -62,8 +80,8 @@ class RegisterKey(msgspec.Struct, frozen=True):
         thread = context.pick()
         if thread is None:
             return Pending(self)
-        chosen, stream = self.stream.weighted(_WEIGHTS)
-        if chosen == 0:
+        chosen, stream = self.stream.weighted(self.clients.weights)
+        if chosen == 0 or thread in self.clients.readers:
             return Emit(Operation("read", self.key), thread, self._after(stream, self.written))
         value = self.written + 1
         if chosen == 1 or self.seen is None:  # nothing to compare with yet: write
@@ -72,7 +90,7 @@ class RegisterKey(msgspec.Struct, frozen=True):
         return Emit(Operation("cas", self.key, (expected, value)), thread, self._after(stream, value))
 
     def _after(self, stream: Stream, written: int) -> RegisterKey:
-        return RegisterKey(self.key, self.remaining - 1, stream, written, self.seen)
+        return RegisterKey(self.key, self.remaining - 1, stream, self.clients, written, self.seen)
 
     def update(self, context: Context, event: Event) -> Generator:
         if not isinstance(event, Finished) or event.operation.key != self.key:
@@ -80,7 +98,7 @@ class RegisterKey(msgspec.Struct, frozen=True):
         value = _value_left(event)
         if value is None or (self.seen is not None and value <= self.seen):
             return self
-        return RegisterKey(self.key, self.remaining, self.stream, self.written, value)
+        return RegisterKey(self.key, self.remaining, self.stream, self.clients, self.written, value)
 
 
 def _expected(seen: int, stream: Stream) -> tuple[int, Stream]:
@@ -106,8 +124,11 @@ def _generator(options: WorkloadOptions) -> Generator:
     stream = named_stream(options.seed, "workload/register")
     groups = max(1, options.threads // (2 * len(options.nodes)))
 
+    clients = clients_of(options.threads, len(options.nodes))
+
     def key(number: int) -> Generator:
-        return RegisterKey(f"{options.key_prefix}{number}", options.operations_per_key, stream.child(number))
+        name = f"{options.key_prefix}{number}"
+        return RegisterKey(name, options.operations_per_key, stream.child(number), clients)
 
     keys = live_keys(_KEYS_PER_GROUP * groups, key, named_stream(options.seed, "workload/keys"))
     pace = named_stream(options.seed, "workload/pace")
