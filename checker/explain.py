@@ -18,7 +18,7 @@ from checker.timeline import draw
 
 __all__ = ["ALLOWANCE", "explain_illegal", "explain_unknown"]
 
-ALLOWANCE = 400_000
+ALLOWANCE = 80_000
 """Units of work for finding the smallest contradiction (see `shrink`): a second or two."""
 
 STATES_SHOWN, CHOICES_SHOWN, PREFIX_SHOWN = 4, 6, 8

@@ -37,6 +37,10 @@ COMPARISONS_PER_CONFIGURATION = 256
 """Comparing configurations is charged to the budget too: so many cost as much time as expanding one."""
 
 
+CLASSES_PER_CONFIGURATION = 32
+"""So are the classes of open operations that an expansion looks at, beyond so many."""
+
+
 class Ending(Enum):
     """How one pass ended."""
 
@@ -436,7 +440,8 @@ class Search:
 
     def _charge(self, queued: int, compared: int) -> None:
         meter = self._meter
-        meter.configurations += 1 + compared // COMPARISONS_PER_CONFIGURATION
+        meter.configurations += 1 + len(self._open.changing) // CLASSES_PER_CONFIGURATION
+        meter.configurations += compared // COMPARISONS_PER_CONFIGURATION
         widest = self._pass.frontier_max
         if widest is not None and queued > 8 * widest:
             raise _GiveUp(Ending.TOO_WIDE)

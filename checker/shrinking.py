@@ -21,8 +21,11 @@ from checker.partition import Budget, Decision, Stuck, check_operations
 __all__ = ["Core", "shrink"]
 
 
-PLAIN_MAX = 50_000
+PLAIN_MAX = 20_000
 """Configurations for one search of the core without look-ahead: a fraction of a second."""
+
+TRIAL_MAX = 20_000
+"""Configurations for one attempt: a part that is hard to judge is not worth the time of many that are easy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,15 @@ class Core:
 def shrink(operations: Sequence[Operation], stuck: Stuck, model: Model[Any], *, allowance: int) -> Core:
     """The core of an illegal partition on which the search got `stuck`, with at most `allowance` units of work.
 
-    A unit is a configuration expanded or an operation read; a million take about 5 seconds.
+    A unit is a configuration expanded or a few operations read; 100,000 take about a second.
     """
     shrinker = _Shrinker(operations, model, allowance)
-    last = stuck.operation.return_order
-    assert last is not None
     early = [operation for operation in operations if operation.return_order is not None]
-    for end in (last, max(operation.return_order or 0 for operation in early)):
-        core = shrinker.shrink([operation for operation in early if (operation.return_order or 0) <= end])
+    early.sort(key=lambda operation: operation.return_order or 0)
+    place = next(place for place, operation in enumerate(early) if operation.index == stuck.operation.index)
+    shrinker = _Shrinker(operations, model, allowance)
+    for reach in (0, 8, 64, 512, len(early)):  # the look-ahead may have given up before the return that fails
+        core = shrinker.shrink(early[: place + reach + 1])
         if core is not None:
             return core
     return Core(tuple(early), len(operations) - len(early), stuck, minimal=False)
@@ -64,6 +68,7 @@ class _Shrinker:
         stuck = self._illegal(kept)
         if stuck is None:
             return None
+        kept, stuck = self._latest(kept, stuck)
         size, minimal = max(1, len(kept) // 2), False
         while not minimal and self._left > 0:
             before, place = len(kept), 0
@@ -80,13 +85,23 @@ class _Shrinker:
         weakened = sum(1 for index in self._weak if index not in {operation.index for operation in kept})
         return Core(tuple(kept), weakened, stuck, minimal)
 
+    def _latest(self, kept: list[Operation], stuck: Stuck) -> tuple[list[Operation], Stuck]:
+        """The fewest last operations that are illegal, to a power of two: most contradictions are close in time."""
+        size = 2
+        while size < len(kept):
+            smaller = self._illegal(kept[-size:])
+            if smaller is not None:
+                return kept[-size:], smaller
+            size *= 2
+        return kept, stuck
+
     def _illegal(self, kept: Sequence[Operation]) -> Stuck | None:
         """Where the search gets stuck when only `kept` has its full strength."""
         subject = self._subject(kept)
-        self._left -= len(subject)
+        self._left -= 1 + len(self._operations) // 8 + len(subject) // 4
         if self._left <= 0:
             return None
-        result = check_operations(subject, self._model, budget=Budget(self._left))
+        result = check_operations(subject, self._model, budget=Budget(min(self._left, TRIAL_MAX)))
         self._left -= result.statistics.configurations
         return result.stuck if result.decision is Decision.ILLEGAL else None
 

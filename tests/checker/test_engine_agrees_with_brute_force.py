@@ -14,11 +14,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from checker import partition, search
-from checker.history import Operation
+from checker.history import Operation, Outcome
 from checker.linearization import replay
-from checker.model import Model
+from checker.model import Model, Refused, Traits
 from checker.models import MODELS
 from checker.partition import Decision, check_operations
 from checker.search import Pass
@@ -142,6 +143,53 @@ def test_brute_force_finds_a_planted_fault_of_the_engine(fault: str, monkeypatch
     monkeypatch.setattr(partition, "Ending", mutant.Ending)
     chunks = (range(start, start + 100) for start in range(0, 4_000, 100))
     assert any(disagreements(seeds, CAS, passes) for seeds in chunks for passes in (None, PORTFOLIOS["one at a time"]))
+
+
+def dial_step(state: int, operation: Operation) -> int | Refused:
+    match operation.f:
+        case "turn":
+            return (state + 1) % 3
+        case "set":
+            return int(operation.value)
+        case _:
+            return state if state == operation.result else Refused(f"the dial shows {state}")
+
+
+DIAL: Model[Any] = Model(
+    name="dial",
+    initial=0,
+    step=dial_step,
+    label=lambda operation: (operation.f, operation.value, operation.result if operation.f == "read" else None),
+    traits=lambda operation: Traits(
+        observer=operation.f == "read", total=operation.f == "turn", constant=operation.f == "set"
+    ),
+)
+"""A dial of three positions: `turn` is legal everywhere and no constant, crashed turns are equal to completed ones."""
+
+
+def on_a_dial(rng: Random, operation: Operation) -> Operation:
+    if operation.f == "read":
+        return structs.replace(operation, result=rng.randrange(3))
+    f, value = ("turn", None) if operation.f == "cas" else ("set", operation.value % 3)
+    outcome = Outcome.INFO if operation.return_order is None else Outcome.OK
+    return structs.replace(operation, f=f, value=value, result=None, outcome=outcome, error=None)
+
+
+@pytest.mark.parametrize("portfolio", ["default", "one at a time", "tiny caps"])
+def test_total_operations_that_are_no_constants_get_the_verdict_of_brute_force(portfolio: str) -> None:
+    """Rule 4 of docs/checker.md, where a crashed or absorbed operation and one that must return are equal."""
+    legal = 0
+    for seed in range(500):
+        rng = Random(f"{seed}/dial")
+        shape = Shape(rng.randrange(4, 9), rng.randrange(3, 6), cas=0.5, read=0.3, crashed=rng.choice([0.0, 0.2]))
+        operations = [on_a_dial(rng, one) for one in random_history(rng, shape)]
+        operations = [one for one in operations if one.f != "read" or one.return_order is not None]
+        expected = is_linearizable(operations, DIAL)
+        result = check_operations(operations, DIAL, passes=PORTFOLIOS[portfolio])
+        assert (result.decision is Decision.OK) == expected, seed
+        assert result.linearization is None or replay(operations, result.linearization, DIAL) is None
+        legal += expected
+    assert 100 < legal < 450
 
 
 @pytest.mark.soak
