@@ -1,4 +1,4 @@
-"""The compiled search, where it could be built. Here belongs finding that out; using it is the business of `checker.engines`.
+"""The compiled search, where it could be built. Here belongs finding that out; `checker.engines` uses it.
 
 The C source lies beside this file. `pip install` compiles it if there is a compiler and goes on without it if not.
 """
