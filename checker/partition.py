@@ -15,6 +15,7 @@ from typing import Any
 from checker.history import Operation
 from checker.linearization import linearize
 from checker.model import Model
+from checker.preparation import find_impossible, refined
 from checker.problem import NEVER, Problem, compile_problem
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
 from checker.transitions import Transitions
@@ -117,6 +118,7 @@ class Result:
 def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     """The sequence of passes: each is exact or safely one-sided; the last one decides if the budget lasts.
 
+    Before all passes comes `Model.impossible`, which needs no search.
     Narrow first: most histories need a handful of configurations; a witness is cheap to find depth-first where
     breadth-first drowns; crashed operations drown the proof of a violation, unless they may be used again and again.
     """
@@ -157,8 +159,13 @@ def judge(
     operations: Sequence[Operation], model: Model[Any], meter: Meter, passes: Sequence[Pass] | None = None
 ) -> Result:
     """As `check_operations`, on a meter that is already running."""
+    model = refined(model, operations)
     problem = compile_problem(operations, model)
     transitions = Transitions(problem, model)
+    impossible = find_impossible(model, operations) if passes is None else None
+    if impossible is not None:
+        unplaced = Stuck(operation=impossible, prefix=(), step=0)
+        return Result(Decision.ILLEGAL, "necessary-condition", _statistics(transitions, meter), stuck=unplaced)
     if passes is None:
         passes = passes_for(len(problem.operations), crashed=NEVER in problem.deadlines)
     furthest, last = SearchEnd(Ending.SPENT, 0), "none"
