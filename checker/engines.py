@@ -15,6 +15,7 @@ from checker.errors import EngineUnavailable
 from checker.history import Operation
 from checker.linearization import linearize
 from checker.model import Model
+from checker.preparation import find_impossible, refined
 from checker.problem import NEVER, Problem, compile_problem
 from checker.result import Stuck, Survivor
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
@@ -57,8 +58,11 @@ class Subject(Protocol):
         """Returns to be placed."""
 
     @property
-    def crashed(self) -> bool:
-        """At least one operation never returned."""
+    def worth_relaxing(self) -> bool:
+        """An operation never returned, and the model is bounded: a relaxed pass may prove something."""
+
+    def impossible(self) -> Operation | None:
+        """An operation that no order can place, if the model sees one without a search."""
 
     def run(self, how: Pass, meter: Meter) -> PassEnd:
         """Search once. Raises ModelError for a wrong hint."""
@@ -78,8 +82,9 @@ def prepare(operations: Sequence[Operation], model: Model[Any], engine: Engine) 
     if engine == "c" and not native.available():
         raise EngineUnavailable(f"the compiled engine was asked for, but {native.why_unavailable()}")
     if engine == "python" or not native.available():
-        problem = compile_problem(operations, model)
-        return PythonSubject(operations, model, problem, Transitions(problem, model))
+        narrowed = refined(model, operations)
+        problem = compile_problem(operations, narrowed)
+        return PythonSubject(operations, narrowed, problem, Transitions(problem, narrowed))
     from checker.native.subject import prepare_native
 
     return prepare_native(operations, model)
@@ -104,10 +109,13 @@ class PythonSubject:
         self._is_relaxed = is_relaxed
         self.operations = len(problem.operations)
         self.steps = len(problem.steps)
-        self.crashed = NEVER in problem.deadlines
+        self.worth_relaxing = NEVER in problem.deadlines and not model.unbounded
+
+    def impossible(self) -> Operation | None:
+        """See Subject, as for the rest."""
+        return find_impossible(self._model, self._all)
 
     def run(self, how: Pass, meter: Meter) -> PassEnd:
-        """See Subject, as for the rest."""
         problem, transitions = self._problem, self._transitions
         end = Search(problem, transitions, how, meter).run()
 

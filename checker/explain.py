@@ -32,7 +32,7 @@ def explain_illegal(
     assert stuck is not None
     core = shrink(operations, stuck, model, allowance=ALLOWANCE if minimal else 0)
     clock = Clock(timed=any(operation.call_ns for operation in operations))
-    contradiction = Contradiction(tuple(operations), core.operations, core.stuck.operation, clock)
+    contradiction = Contradiction(tuple(operations), core.operations, core.stuck.operation, clock, model.initial)
     anomaly = _generic(contradiction, model) if model.anomaly is None else model.anomaly(contradiction)
     marked = core.stuck.operation
     others = [operation.index for operation in core.operations if operation.index != marked.index]

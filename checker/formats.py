@@ -5,9 +5,10 @@ Here belongs the choice of the reader; the readers are `checker.jsonl` and `chec
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from checker.errors import IllFormedHistory, MalformedInput
 from checker.history import History
@@ -17,9 +18,14 @@ from checker.records import HistoryLine
 
 __all__ = ["Format", "LoadedHistory", "load_history"]
 
-Format: TypeAlias = Literal["histrio/history", "jepsen-log", "jepsen-edn"]
+Format: TypeAlias = Literal["histrio/history", "jepsen-log", "jepsen-edn", "porcupine-kv"]
 
-_EXPECTED = "expected a histrio history.jsonl, Jepsen's log text, or Jepsen's EDN"
+_PORCUPINE_LINE = re.compile(
+    r"\{:process \d+, :type :(invoke|ok), :f :(get|put|append), :key \"[^\"]*\", :value (nil|\".*\")\}"
+)
+"""Porcupine's key-value files: one such map a line, and nothing else. Every key starts as the empty text."""
+
+_EXPECTED = "expected a histrio history.jsonl, Jepsen's log text, Jepsen's EDN, or Porcupine's key-value text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class LoadedHistory:
     history: History
     format: Format
     warnings: tuple[str, ...] = ()
+    initial: Any = None
+    """The start state, as JSON, that the format implies where the user names none; None: it implies nothing."""
 
 
 def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
@@ -59,7 +67,7 @@ def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
     except IllFormedHistory as error:
         number = numbered[error.index][0] if error.index < len(numbered) else None
         raise MalformedInput(path, number, error.problem) from error
-    return LoadedHistory(history, kind, warnings)
+    return LoadedHistory(history, kind, warnings, initial="" if kind == "porcupine-kv" else None)
 
 
 def recognise(path: Path, text: str) -> Format:
@@ -72,6 +80,8 @@ def recognise(path: Path, text: str) -> Format:
             return "jepsen-log"
         if content.startswith('{"') and '"format"' in content:
             return "histrio/history"
+        if _PORCUPINE_LINE.fullmatch(content):
+            return "porcupine-kv"
         if content[0] in "([{#":
             return "jepsen-edn"
         raise MalformedInput(path, number, f"not a history in a format we know: {content[:40]!r}", fix=_EXPECTED)

@@ -52,6 +52,7 @@ DEFAULT_BUDGET = Budget()
 def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     """The sequence of passes: each is exact or safely one-sided; the last one decides if the budget lasts.
 
+    Before all passes comes `Model.impossible`, which needs no search.
     Narrow first: most histories need a handful of configurations; a witness is cheap to find depth-first where
     breadth-first drowns; crashed operations drown the proof of a violation, unless they may be used again and again.
     """
@@ -100,8 +101,13 @@ def judge(
 ) -> Result:
     """As `check_operations`, on a meter that is already running."""
     subject = prepare(operations, model, engine)
+    impossible = subject.impossible() if passes is None else None
+    if impossible is not None:
+        unplaced = Stuck(operation=impossible, prefix=(), step=0)
+        statistics = _statistics(subject, meter)
+        return Result(Decision.ILLEGAL, "necessary-condition", statistics, subject.engine, stuck=unplaced)
     if passes is None:
-        passes = passes_for(subject.operations, crashed=subject.crashed)
+        passes = passes_for(subject.operations, crashed=subject.worth_relaxing)
     furthest: PassEnd | None = None
     last = "none"
     for how in passes:
@@ -113,7 +119,7 @@ def judge(
             return Result(Decision.OK, last, _statistics(subject, meter), subject.engine, linearization=order)
         if end.ending is Ending.STUCK:
             stuck = end.stuck()
-            verified = current.verify_hints(HINT_CHECKS_MAX)
+            verified = current.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * meter.configurations))
             statistics = _statistics(current, meter, hints_verified=verified)
             return Result(Decision.ILLEGAL, last, statistics, current.engine, stuck=stuck)
         if not how.relaxed and (furthest is None or end.step > furthest.step):

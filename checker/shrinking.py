@@ -107,8 +107,8 @@ class _Shrinker:
 
     def _plainly_stuck(self, kept: Sequence[Operation]) -> Stuck | None:
         """As `_illegal`, but without looking ahead: people look for the first return that could not be placed, the
-        look-ahead gives up as soon as it sees that one will come."""
-        model = replace(self._model, footprint=None)
+        look-ahead gives up as soon as it sees that one will come, and a cheap condition does not look at all."""
+        model = replace(self._model, footprint=None, refine=None, impossible=None)
         result = check_operations(self._subject(kept), model, budget=Budget(PLAIN_MAX))
         return result.stuck if result.decision is Decision.ILLEGAL else None
 

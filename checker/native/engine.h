@@ -60,6 +60,7 @@ typedef struct {
     int32_t *calls_from;                 /* per step and one more: where its calls begin in `calls` */
     int32_t *returning;                  /* per step */
     uint8_t *traits;                     /* per class */
+    int32_t impossible;                  /* an operation that no order can place, or NOBODY; only of a register */
     Oracle oracle;
 } Problem;
 

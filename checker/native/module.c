@@ -218,6 +218,19 @@ static PyObject *figures(PyObject *module, PyObject *capsule) {
                          p->crashed ? Py_True : Py_False);
 }
 
+PyDoc_STRVAR(impossible_doc,
+    "impossible(problem) -> operation or None\n\n"
+    "Of a register: the first operation that must find what nothing had been called to write by its return.");
+
+static PyObject *impossible(PyObject *module, PyObject *capsule) {
+    (void)module;
+    Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
+    if (!subject) return NULL;
+    const Problem *p = &subject->problem;
+    return p->impossible == NOBODY ? Py_NewRef(Py_None)
+                                   : PySequence_GetItem(subject->operations, p->source[p->impossible]);
+}
+
 PyDoc_STRVAR(close_doc,
     "close(problem, entries_max) -> bool\n\n"
     "Of a register: as Transitions.close, visit all reachable states; False if there are too many.");
@@ -397,6 +410,7 @@ static PyMethodDef METHODS[] = {
     {"compile_table", compile_table, METH_VARARGS, compile_table_doc},
     {"relax", relax, METH_O, relax_doc},
     {"figures", figures, METH_O, figures_doc},
+    {"impossible", impossible, METH_O, impossible_doc},
     {"close", close_table, METH_VARARGS, close_doc},
     {"search", run_search, METH_VARARGS, search_doc},
     {"linearization", linearization, METH_O, linearization_doc},

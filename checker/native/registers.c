@@ -19,6 +19,8 @@ typedef struct {
     bool cas, unusual;
     int32_t *table, table_cap, ops_cap; /* hash of (what, from, to) -> class */
     int64_t *called, *returned;
+    int64_t *made_at; /* per value: when something that makes it was first called */
+    int32_t made_cap;
 } Compiler;
 
 static PyObject *get(Compiler *c, PyObject *operation, int name) { return PyObject_GetAttr(operation, c->names[name]); }
@@ -159,11 +161,41 @@ static bool read_rank(Compiler *c, PyObject *operation, int name, int64_t *rank)
     return !PyErr_Occurred();
 }
 
+static bool note_made(Compiler *c, RegisterOp op, int64_t called) {
+    if (op.what != WRITE && op.what != CAS_DONE && op.what != CAS_MAYBE) return true;
+    if (op.to >= c->made_cap) {
+        int32_t cap = 2 * op.to + 16;
+        int64_t *made_at = realloc(c->made_at, sizeof *made_at * (size_t)cap);
+        if (!made_at) {
+            PyErr_NoMemory();
+            return false;
+        }
+        for (int32_t i = c->made_cap; i < cap; i++) made_at[i] = i ? INT64_MAX : INT64_MIN; /* the first is there */
+        c->made_at = made_at, c->made_cap = cap;
+    }
+    if (called < c->made_at[op.to]) c->made_at[op.to] = called;
+    return true;
+}
+
+/* The first operation, by return, that must find a value which nothing had been called to make by then. */
+static int32_t find_unwritten(const Compiler *c) {
+    const Problem *p = &c->subject->problem;
+    int32_t found = NOBODY;
+    for (int32_t i = 0; i < p->operations; i++) {
+        const RegisterOp *op = &p->oracle.ops[p->class_of[i]];
+        if (c->returned[i] == INT64_MAX || (op->what != READ && op->what != CAS_DONE)) continue;
+        int64_t made_at = op->from < c->made_cap ? c->made_at[op->from] : op->from ? INT64_MAX : INT64_MIN;
+        if (made_at > c->returned[i] && (found == NOBODY || c->returned[i] < c->returned[found])) found = i;
+    }
+    return found;
+}
+
 static bool keep(Compiler *c, PyObject *operation, int32_t place, int32_t kind) {
     Problem *p = &c->subject->problem;
     int32_t n = p->operations;
     if (!read_rank(c, operation, CALL_ORDER, &c->called[n]) || !read_rank(c, operation, RETURN_ORDER, &c->returned[n]))
         return false;
+    if (!note_made(c, p->oracle.ops[kind], c->called[n])) return false;
     if (c->returned[n] == INT64_MAX && p->traits[kind] & OBSERVER) return true; /* it can always be left out */
     if (c->returned[n] < c->called[n] || (n && c->called[n] < c->called[n - 1])) {
         c->unusual = true;
@@ -217,6 +249,7 @@ static bool compile(Compiler *c, PyObject *operations, PyObject *initial, int lo
     if (!start(c, initial, n)) return false;
     for (int32_t i = 0; i < n; i++)
         if (!take(c, PyTuple_GetItem(operations, i), i)) return false;
+    p->impossible = find_unwritten(c);
     p->oracle.values_n = (int32_t)PyList_Size(c->subject->values);
     p->oracle.looks_ahead = looks_ahead, p->oracle.elsewhere = looks_ahead ? 1 : BROKEN;
     if (problem_build(p, c->called, c->returned) && problem_look_ahead(p)) return true;
@@ -239,7 +272,7 @@ PyObject *compile_registers(PyObject *module, PyObject *args) {
     bool compiled = compile(&c, operations, initial, looks_ahead);
     for (int i = 0; i < NAMES; i++) Py_XDECREF(c.names[i]);
     Py_XDECREF(c.numbers);
-    free(c.table), free(c.called), free(c.returned);
+    free(c.table), free(c.called), free(c.returned), free(c.made_at);
     if (compiled) return subject_wrap(c.subject);
     subject_drop(c.subject);
     if (c.unusual && !PyErr_Occurred()) return Py_NewRef(Py_None);

@@ -12,6 +12,7 @@ from checker.history import Operation, Outcome, freeze
 from checker.model import Model, Traits
 from checker.models.register import CAS_REGISTER, REGISTER
 from checker.native import _engine
+from checker.preparation import find_impossible, refined
 from checker.problem import Problem, compile_problem
 from checker.result import Stuck, Survivor
 from checker.search import Ending, Meter, Pass
@@ -35,8 +36,9 @@ def prepare_native(operations: Sequence[Operation], model: Model[Any]) -> engine
         compiled = _engine.compile_registers(given, model.initial, cas, looks_ahead, freeze, OUTCOMES)
         if compiled is not None:
             return RegisterSubject(compiled, is_relaxed=False)
-    problem = compile_problem(given, model)
-    return TableSubject(given, model, problem, Transitions(problem, model), is_relaxed=False)
+    narrowed = refined(model, given)
+    problem = compile_problem(given, narrowed)
+    return TableSubject(given, narrowed, problem, Transitions(problem, narrowed), is_relaxed=False)
 
 
 def _is_register(model: Model[Any]) -> bool:
@@ -48,6 +50,9 @@ def _is_register(model: Model[Any]) -> bool:
         and model.problem is known.problem
         and model.failure_observes is known.failure_observes
         and (model.footprint is None or model.footprint is known.footprint)
+        and model.impossible is known.impossible
+        and model.refine is known.refine
+        and model.unbounded is known.unbounded
         for known in (REGISTER, CAS_REGISTER)
     )
 
@@ -59,10 +64,13 @@ class RegisterSubject:
 
     def __init__(self, compiled: _engine.Problem, *, is_relaxed: bool) -> None:
         self._compiled, self._is_relaxed = compiled, is_relaxed
-        self.operations, self.steps, _, _, self.crashed = _engine.figures(compiled)
+        self.operations, self.steps, _, _, self.worth_relaxing = _engine.figures(compiled)
+
+    def impossible(self) -> Operation | None:
+        """See Subject, as for the rest."""
+        return _engine.impossible(self._compiled)
 
     def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
-        """See Subject, as for the rest."""
         return _run(self._compiled, how, meter, _engine.values(self._compiled), is_relaxed=self._is_relaxed)
 
     def relaxed(self) -> engines.Subject:
@@ -97,10 +105,14 @@ class TableSubject:
             transitions,
             transitions.lookahead is not None,
         )
-        self.operations, self.steps, _, _, self.crashed = _engine.figures(self._compiled)
+        self.operations, self.steps, _, _, crashed = _engine.figures(self._compiled)
+        self.worth_relaxing = crashed and not model.unbounded
+
+    def impossible(self) -> Operation | None:
+        """See Subject, as for the rest."""
+        return find_impossible(self._model, self._all)
 
     def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
-        """See Subject, as for the rest."""
         return _run(self._compiled, how, meter, self._transitions.states, is_relaxed=self._is_relaxed)
 
     def relaxed(self) -> engines.Subject:
