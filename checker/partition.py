@@ -37,6 +37,9 @@ __all__ = [
 HINT_CHECKS_MAX = 50_000
 """Entries of the transition table filled before an illegal verdict, to catch a wrong hint: about 50 ms."""
 
+HINT_CHECKS_MIN = 200
+"""So many always; beyond that, four times the configurations that the search took: checking costs no more than it."""
+
 
 SURVIVORS_MAX = 10
 """Configurations shown when the search is stuck; Jepsen cuts at the same number: nobody reads more."""
@@ -167,7 +170,7 @@ def judge(
         unplaced = Stuck(operation=impossible, prefix=(), step=0)
         return Result(Decision.ILLEGAL, "necessary-condition", _statistics(transitions, meter), stuck=unplaced)
     if passes is None:
-        passes = passes_for(len(problem.operations), crashed=NEVER in problem.deadlines)
+        passes = passes_for(len(problem.operations), crashed=NEVER in problem.deadlines and not model.unbounded)
     furthest, last = SearchEnd(Ending.SPENT, 0), "none"
     for how in passes:
         subject, table = (problem, transitions) if not how.relaxed else _relax(operations, model)
@@ -179,7 +182,7 @@ def judge(
             return Result(Decision.OK, last, _statistics(transitions, meter), linearization=placed)
         if end.ending is Ending.STUCK:
             stuck = _stuck(subject, table, end, relaxed=how.relaxed)
-            verified = table.close(HINT_CHECKS_MAX)
+            verified = table.close(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * meter.configurations))
             return Result(Decision.ILLEGAL, last, _statistics(table, meter, hints_verified=verified), stuck=stuck)
         if end.step > furthest.step and not how.relaxed:
             furthest = end
