@@ -247,6 +247,9 @@ class Model(Generic[S]):
     impossible: Callable[[Model[S], Sequence[Operation]], Operation | None] | None = None
     """A completed operation that no order can place, found without a search; None says nothing. For one partition, and
     asked only about operations without a `problem`. Crashed operations may have taken effect or not."""
+    unbounded: bool = False
+    """Repeating an operation leads to ever new states (a counter, a queue). Letting crashed operations take effect
+    repeatedly then proves little and costs much: the search leaves that pass out."""
     manual: Manual | None = None
 
     def starting_at(self, value: Any) -> Model[S]:

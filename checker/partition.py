@@ -35,6 +35,9 @@ __all__ = [
 HINT_CHECKS_MAX = 50_000
 """Entries of the transition table filled before an illegal verdict, to catch a wrong hint: about 50 ms."""
 
+HINT_CHECKS_MIN = 200
+"""So many always; beyond that, four times the configurations that the search took: checking costs no more than it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -120,6 +120,7 @@ def _model(name: str, container: _Container, about: str, order: str, turned: Cal
         read_initial=_read_initial,
         refine=container.refine,
         impossible=container.impossible,
+        unbounded=True,
         manual=Manual(
             about=about,
             words=(

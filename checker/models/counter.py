@@ -120,6 +120,7 @@ COUNTER: Model[int] = Model(
     anomaly=_name_anomaly,
     read_initial=_read_initial,
     impossible=_impossible,
+    unbounded=True,
     manual=Manual(
         about="per key: a number that is added to and read",
         words=(

@@ -148,7 +148,7 @@ def _refine(model: Model[Hashable], operations: Sequence[Operation]) -> Model[Ha
     """Without appends, a footprint; with nothing but appends, the one order that the gets allow; else, prefixes."""
     kinds = {one.f for one in operations}
     if "append" not in kinds:
-        return replace(model, footprint=_footprint)
+        return replace(model, footprint=_footprint, unbounded=False)
     leads_to_something = _prefix_of(_asked_for(operations))
     if kinds <= {"append", "get"}:
         longest = max((freeze(one.result) for one in operations if _is_seen(one)), key=_length, default=None)
@@ -158,7 +158,7 @@ def _refine(model: Model[Hashable], operations: Sequence[Operation]) -> Model[Ha
         after = _step(state, operation)
         return after if isinstance(after, Refused) or leads_to_something(after) else ELSEWHERE
 
-    return replace(model, step=step)
+    return replace(model, step=step, initial=model.initial if leads_to_something(model.initial) else ELSEWHERE)
 
 
 def _is_seen(operation: Operation) -> bool:
@@ -260,6 +260,7 @@ KEY_VALUE: Model[Hashable] = Model(
     anomaly=name_key_value_anomaly,
     refine=_refine,
     impossible=_impossible,
+    unbounded=True,
     manual=Manual(
         about="per key: get, put, append, compare-and-set and delete",
         words=(

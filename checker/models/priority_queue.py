@@ -182,6 +182,7 @@ PRIORITY_QUEUE: Model[frozenset[State]] = replace(
     read_initial=_read_initial,
     refine=_refine,
     impossible=_impossible,
+    unbounded=True,
     manual=Manual(
         about="per key: the smallest priority first; among equal ones any",
         words=(

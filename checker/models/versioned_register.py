@@ -222,6 +222,7 @@ VERSIONED_REGISTER: Model[State] = Model(
     read_initial=_read_initial,
     refine=_refine,
     impossible=_impossible,
+    unbounded=True,
     manual=Manual(
         about="per key: a register whose changes are counted",
         words=(
