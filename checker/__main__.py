@@ -36,8 +36,12 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m checker", description="Is this history linearizable?")
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="history.jsonl, Jepsen log text or EDN, Porcupine text")
-    parser.add_argument("--model", required=True, choices=sorted([*MODELS, *ALIASES]), help="the sequential specification")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="history.jsonl, Jepsen log text or EDN, Porcupine text"
+    )
+    parser.add_argument(
+        "--model", required=True, choices=sorted([*MODELS, *ALIASES]), help="the sequential specification"
+    )
     parser.add_argument("--initial", metavar="JSON", help="start state, such as 0; without it the model's own")
     parser.add_argument("--budget", metavar="N", type=int, default=Budget().configurations, help="configurations")
     parser.add_argument("--seconds", metavar="S", type=float, help="wall-clock limit per file; none by default")

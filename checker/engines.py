@@ -21,7 +21,7 @@ from checker.result import Stuck, Survivor
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
 from checker.transitions import Transitions
 
-__all__ = ["SURVIVORS_MAX", "Engine", "PassEnd", "PythonSubject", "Subject", "prepare", "relax"]
+__all__ = ["SURVIVORS_MAX", "Engine", "PassEnd", "PythonSubject", "Subject", "engine_for", "prepare", "relax"]
 
 Engine: TypeAlias = Literal["auto", "python", "c"]
 
@@ -46,8 +46,8 @@ class Subject(Protocol):
     """A partition, prepared for an engine."""
 
     @property
-    def engine(self) -> str:
-        """`python` or `c`."""
+    def engine(self) -> Literal["python", "c"]:
+        """Which one."""
 
     @property
     def operations(self) -> int:
@@ -77,11 +77,16 @@ class Subject(Protocol):
         """Check every hint in all reachable states; False if there are too many. Raises ModelError."""
 
 
-def prepare(operations: Sequence[Operation], model: Model[Any], engine: Engine) -> Subject:
-    """Prepare a partition for an engine. Raises IllFormedHistory, and EngineUnavailable for `c` where it is missing."""
+def engine_for(engine: Engine) -> Literal["python", "c"]:
+    """The engine that runs when `engine` is asked for. Raises EngineUnavailable for `c` where it is missing."""
     if engine == "c" and not native.available():
         raise EngineUnavailable(f"the compiled engine was asked for, but {native.why_unavailable()}")
-    if engine == "python" or not native.available():
+    return "python" if engine == "python" or not native.available() else "c"
+
+
+def prepare(operations: Sequence[Operation], model: Model[Any], engine: Engine) -> Subject:
+    """Prepare a partition for an engine. Raises IllFormedHistory, and EngineUnavailable for `c` where it is missing."""
+    if engine_for(engine) == "python":
         narrowed = refined(model, operations)
         problem = compile_problem(operations, narrowed)
         return PythonSubject(operations, narrowed, problem, Transitions(problem, narrowed))
@@ -93,7 +98,7 @@ def prepare(operations: Sequence[Operation], model: Model[Any], engine: Engine) 
 class PythonSubject:
     """A partition for `checker.search`."""
 
-    engine = "python"
+    engine: Literal["python"] = "python"
 
     def __init__(
         self,

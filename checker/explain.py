@@ -30,7 +30,7 @@ def explain_illegal(
     """The class of the anomaly and the evidence for it. minimal: look for the smallest contradiction first."""
     stuck = result.stuck
     assert stuck is not None
-    core = shrink(operations, stuck, model, allowance=ALLOWANCE if minimal else 0)
+    core = shrink(operations, stuck, model, allowance=ALLOWANCE if minimal else 0, engine=result.engine)
     clock = Clock(timed=any(operation.call_ns for operation in operations))
     contradiction = Contradiction(tuple(operations), core.operations, core.stuck.operation, clock, model.initial)
     anomaly = _generic(contradiction, model) if model.anomaly is None else model.anomaly(contradiction)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from checker.history import Operation
 
@@ -64,8 +65,8 @@ class Result:
     phase: str
     """The pass that decided."""
     statistics: Statistics
-    engine: str
-    """The engine that ran: `python` or `c`. Everything else in a result is the same for both."""
+    engine: Literal["python", "c"]
+    """The engine that ran. Everything else in a result is the same for both."""
     linearization: tuple[Operation, ...] | None = None
     """Only for OK: an order that explains everything; crashed operations not in it never took effect."""
     stuck: Stuck | None = None

@@ -5,7 +5,7 @@ each state and class of operations, through the table that the pure Python searc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from checker import engines
 from checker.history import Operation, Outcome, freeze
@@ -60,7 +60,7 @@ def _is_register(model: Model[Any]) -> bool:
 class RegisterSubject:
     """A register: the model is compiled too."""
 
-    engine = "c"
+    engine: Literal["c"] = "c"
 
     def __init__(self, compiled: _engine.Problem, *, is_relaxed: bool) -> None:
         self._compiled, self._is_relaxed = compiled, is_relaxed
@@ -86,7 +86,7 @@ class RegisterSubject:
 class TableSubject:
     """Any model: it is asked through Transitions, which verifies its hints."""
 
-    engine = "c"
+    engine: Literal["c"] = "c"
 
     def __init__(
         self,
