@@ -3,13 +3,13 @@
     python -m benchmarks.checker [--engine c] [--porcupine PATH] [--largest 1000000] [--files FOLDER --model NAME …]
 
 Prints a table: seconds from operations to the verdict (preparation included, reading files not), the most memory the
-process has held, the engine. It fails if another engine ran than the one asked for. Every history is checked in a process
-of its own, so that memory is its own.
+process has held, the engine. It fails if another engine ran than the one asked for. Every history is checked in a
+process of its own, so that memory is its own.
 
-PATH is an executable that calls Porcupine: `PATH MODEL LIMIT_SECONDS REPEATS FILE…`, MODEL being `cas-register` (files in
-Jepsen's log text), `kv` or `fifo-queue` (Clojure-like maps, as in Porcupine's own test data; a queue's `get` is a
-dequeue). It prints, per file, `{"file": …, "verdict": "ok|illegal|unknown", "seconds": …}`, timing Porcupine's check alone.
-Both run one after the other on the same file; two verdicts that contradict each other end the benchmark.
+PATH is an executable that calls Porcupine: `PATH MODEL LIMIT_SECONDS REPEATS FILE…`, MODEL being `cas-register` (files
+in Jepsen's log text), `kv` or `fifo-queue` (Clojure-like maps, as in Porcupine's own test data; a queue's `get` is a
+dequeue). It prints, per file, `{"file": …, "verdict": "ok|illegal|unknown", "seconds": …}`, timing Porcupine's check
+alone. Both run one after the other on the same file; verdicts that contradict each other end the benchmark.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
-from time import perf_counter_ns
+from time import perf_counter_ns  # noqa: TID251  a benchmark measures the machine's time
 from typing import Any
 
 from benchmarks.checker_histories import Family, generate, spoil, write_text
-from checker.engines import engine_for
+from checker.engines import Engine, engine_for
 from checker.formats import load_history
 from checker.history import Operation
 from checker.model import Model
@@ -69,7 +69,7 @@ def model_of(kind: str) -> Model[Any]:
     return MODELS[kind]
 
 
-def measure(operations: Sequence[Operation], model: Model[Any], engine: str, repeats: int) -> dict[str, Any]:
+def measure(operations: Sequence[Operation], model: Model[Any], engine: Engine, repeats: int) -> dict[str, Any]:
     """Check all keys; the median of `repeats`, fewer if it takes long."""
     keys: dict[Any, list[Operation]] = {}
     for one in operations:
@@ -79,9 +79,9 @@ def measure(operations: Sequence[Operation], model: Model[Any], engine: str, rep
     while len(seconds) < repeats and sum(seconds) < 1:
         gc.collect()
         gc.disable()
-        begin = perf_counter_ns()  # noqa: TID251  a benchmark measures the machine's time
-        results = [check_operations(part, model, budget=Budget(CONFIGURATIONS), engine=engine) for part in parts]  # type: ignore[arg-type]
-        seconds.append((perf_counter_ns() - begin) / _NS_PER_S)  # noqa: TID251
+        begin = perf_counter_ns()
+        results = [check_operations(part, model, budget=Budget(CONFIGURATIONS), engine=engine) for part in parts]
+        seconds.append((perf_counter_ns() - begin) / _NS_PER_S)
         gc.enable()
     decisions = {result.decision for result in results}
     verdict = next(one for one in (Decision.ILLEGAL, Decision.UNKNOWN, Decision.OK) if one in decisions)
@@ -94,7 +94,7 @@ def measure(operations: Sequence[Operation], model: Model[Any], engine: str, rep
     }
 
 
-def measure_family(family: Family, spoiled: int, engine: str, text: Path | None) -> dict[str, Any]:
+def measure_family(family: Family, spoiled: int, engine: Engine, text: Path | None) -> dict[str, Any]:
     """Generate and check; with `text`, write the history there too."""
     rng = Random(f"benchmark/{family.name}")
     operations = generate(rng, family)
@@ -132,7 +132,8 @@ def row(name: str, ours: dict[str, Any], theirs: dict[str, Any] | None) -> str:
     if {ours["verdict"], theirs["verdict"]} == decided:
         raise SystemExit(f"{name}: this checker says {ours['verdict']}, Porcupine {theirs['verdict']}")
     at_least = "" if theirs["verdict"] in decided else "> "
-    return f"{text} {theirs['verdict']:<8} {theirs['seconds']:>9.4f} s {at_least}{theirs['seconds'] / ours['seconds']:.1f}x"
+    ratio = theirs["seconds"] / ours["seconds"]
+    return f"{text} {theirs['verdict']:<8} {theirs['seconds']:>9.4f} s {at_least}{ratio:.1f}x"
 
 
 def print_families(engine: str, porcupine: Path | None, largest: int) -> None:
@@ -148,7 +149,7 @@ def print_families(engine: str, porcupine: Path | None, largest: int) -> None:
                 file.unlink(missing_ok=True)
 
 
-def print_files(folder: Path, kind: str, engine: str, porcupine: Path | None) -> None:
+def print_files(folder: Path, kind: str, engine: Engine, porcupine: Path | None) -> None:
     """The table of recorded files: totals, and the slowest beside Porcupine."""
     files = sorted(file for file in folder.iterdir() if file.suffix in (".log", ".txt", ".edn") and file.stat().st_size)
     model = model_of("kv") if kind == "key-value" else MODELS[kind]
