@@ -39,7 +39,7 @@ from checker.partition import Budget, Decision, check_operations
 __all__ = ["FAMILIES", "main"]
 
 CONFIGURATIONS = 30_000_000
-PORCUPINE_LIMIT_S = 20
+PORCUPINE_LIMIT_S = 10
 _NS_PER_S = 1_000_000_000
 
 FAMILIES = (
