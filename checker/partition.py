@@ -54,17 +54,21 @@ class Budget:
 DEFAULT_BUDGET = Budget()
 
 
+NARROW = Pass("breadth-first", frontier_max=128)
+"""The first pass: most histories need a handful of configurations, and nothing is as cheap."""
+
+
 def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     """The sequence of passes: each is exact or safely one-sided; the last one decides if the budget lasts.
 
     Before all passes comes `Model.impossible`, which needs no search; after the first one come zones
     (`checker.zones`), which need none either but more preparation.
-    Narrow first: most histories need a handful of configurations; a witness is cheap to find depth-first where
-    breadth-first drowns; crashed operations drown the proof of a violation, unless they may be used again and again.
+    A witness is cheap to find depth-first where breadth-first drowns; crashed operations drown the proof of a
+    violation, unless they may be used again and again.
     """
     relaxed = (Pass("relaxed", frontier_max=2_000, relaxed=True),) if crashed else ()
     return (
-        Pass("breadth-first", frontier_max=128),
+        NARROW,
         Pass("depth-first", width=4, configurations_max=20_000 + 30 * operations),
         *relaxed,
         Pass("breadth-first-wide", frontier_max=10_000),
@@ -109,16 +113,16 @@ def judge(
     subject = prepare(operations, model, engine)
     if passes is not None:
         return _search(subject, passes, meter)
-    statistics = _statistics(subject, meter)
     impossible = subject.impossible()
     if impossible is not None:
+        statistics = _statistics(subject, meter)
         unplaced = Stuck(operation=impossible, prefix=(), step=0)
         return Result(Decision.ILLEGAL, "necessary-condition", statistics, subject.engine, stuck=unplaced)
-    passes = passes_for(subject.operations, crashed=subject.worth_relaxing)
-    narrow = _search(subject, passes[:1], meter)
+    narrow = _search(subject, (NARROW,), meter)
     if narrow.decision is not Decision.UNKNOWN or meter.spent():
         return narrow
-    return _by_zones(operations, model, subject, meter) or _search(subject, passes[1:], meter, narrow)
+    others = passes_for(subject.operations, crashed=subject.worth_relaxing)[1:]
+    return _by_zones(operations, model, subject, meter) or _search(subject, others, meter, narrow)
 
 
 def _by_zones(operations: Sequence[Operation], model: Model[Any], subject: Subject, meter: Meter) -> Result | None:

@@ -20,6 +20,7 @@ static inline int POPCOUNT(uint64_t word) {
 #endif
 
 #define WORDS(W) (1 + 2 * (size_t)(W))
+#define BEATEN (-2) /* in place of the next one: a better configuration has come */
 #define FEW_CHAINS 8 /* looked through one by one; more are hashed */
 
 /* Memory is charged to a purse; when it is empty or there is none left, the search is left by a jump. */
@@ -121,6 +122,7 @@ INLINE int32_t antichain_insert(Purse *purse, Antichain *a, const uint64_t *c, c
         if (not_worse)
             before = i;
         else {
+            a->next[i] = BEATEN;
             *(before == NOBODY ? &chain->head : &a->next[before]) = next;
             if (next == NOBODY) chain->tail = before;
             chain->length--;

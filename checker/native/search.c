@@ -364,7 +364,10 @@ INLINE void explore(Search *s, Frame *frame, Antichain *visited, int32_t returni
     int64_t pause = s->pass->width ? frame->head + (int64_t)s->pass->burst * s->pass->width : INT64_MAX;
     while (frame->head < visited->row.n) {
         if (frame->head >= pause && s->onward.chains_n) return;
-        expand(s, frame, visited, returning, W);
+        if (visited->next[frame->head] == BEATEN)
+            frame->head++;
+        else
+            expand(s, frame, visited, returning, W);
     }
 }
 
