@@ -45,7 +45,7 @@ INLINE uint64_t *row_at(const Row *row, int32_t i, const int W) { return row->wo
 
 INLINE uint64_t *row_push(Purse *purse, Row *row, const int W) {
     if (row->n == row->cap) {
-        int32_t cap = row->cap ? 2 * row->cap : 16;
+        int32_t cap = row->cap ? 2 * row->cap : 4;
         size_t size = WORDS(W) * sizeof *row->words;
         row->words = grow(purse, row->words, (size_t)row->cap * size, (size_t)cap * size);
         row->cap = cap;
@@ -86,7 +86,7 @@ static inline Chain *antichain_find(const Antichain *a, int32_t state) {
 
 static Chain *antichain_open(Purse *purse, Antichain *a, int32_t state) {
     if (a->chains_n == a->chains_cap) {
-        int32_t cap = a->chains_cap ? 2 * a->chains_cap : FEW_CHAINS;
+        int32_t cap = a->chains_cap ? 2 * a->chains_cap : 4;
         size_t size = sizeof *a->chains;
         a->chains = grow(purse, a->chains, (size_t)a->chains_cap * size, (size_t)cap * size);
         a->chains_cap = cap;
