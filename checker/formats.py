@@ -16,7 +16,7 @@ from checker.jepsen import LOG_MARK, read_jepsen_edn, read_jepsen_log
 from checker.jsonl import read_jsonl
 from checker.records import HistoryLine
 
-__all__ = ["Format", "LoadedHistory", "load_history"]
+__all__ = ["Format", "LoadedHistory", "load_history", "locate", "recognise"]
 
 Format: TypeAlias = Literal["histrio/history", "jepsen-log", "jepsen-edn", "porcupine-kv"]
 
@@ -35,6 +35,8 @@ class LoadedHistory:
     history: History
     format: Format
     warnings: tuple[str, ...] = ()
+    line_numbers: tuple[int, ...] = ()
+    """Per line of the history: the line of the file, from 1, on which it begins."""
     initial: Any = None
     """The start state, as JSON, that the format implies where the user names none; None: it implies nothing."""
 
@@ -61,13 +63,20 @@ def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
     elif kind == "jepsen-log":
         numbered = read_jepsen_log(path, text)
     else:
-        numbered = read_jepsen_edn(path, text)
+        numbered, warnings = read_jepsen_edn(path, text)
     try:
         history = History(line for _, line in numbered)
     except IllFormedHistory as error:
         number = numbered[error.index][0] if error.index < len(numbered) else None
         raise MalformedInput(path, number, error.problem) from error
-    return LoadedHistory(history, kind, warnings, initial="" if kind == "porcupine-kv" else None)
+    lines = tuple(number for number, _ in numbered)
+    return LoadedHistory(history, kind, warnings, lines, initial="" if kind == "porcupine-kv" else None)
+
+
+def locate(path: Path, loaded: LoadedHistory, error: IllFormedHistory) -> MalformedInput:
+    """What a judge said about an operation of a loaded history, with file and line."""
+    number = loaded.line_numbers[error.index] if error.index < len(loaded.line_numbers) else None
+    return MalformedInput(path, number, error.problem)
 
 
 def recognise(path: Path, text: str) -> Format:

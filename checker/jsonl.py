@@ -7,6 +7,7 @@ that the run has no end mark. Any other broken line is an error with file and li
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,11 @@ from checker.records import FORMAT_VERSION, Header
 __all__ = ["JsonlWriter", "Lines", "read_jsonl"]
 
 Line = TypeVar("Line")
+
+DEPTH_MAX = 64
+"""Nesting that a record may have; deeper input is refused, not recursed into."""
+
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 class JsonlWriter:
@@ -86,11 +92,24 @@ def read_jsonl(path: Path, line_type: Any, *, format: str, complete: bool = True
     decode = msgspec.json.Decoder(line_type).decode
     records = []
     for number, line in enumerate(lines[1:], start=2):
+        if _is_deep(line):
+            raise MalformedInput(path, number, f"nested more than {DEPTH_MAX} deep")
         try:
             records.append(decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise MalformedInput(path, number, f"not a line of {format}: {error}") from None
     return Lines(header, tuple(records), warnings)
+
+
+def _is_deep(line: bytes) -> bool:
+    """Whether brackets nest too deep, those in strings included; nearly always decided by counting them."""
+    if line.count(b"[") + line.count(b"{") <= DEPTH_MAX:
+        return False
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(line):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest > DEPTH_MAX
 
 
 def _read(path: Path) -> bytes:

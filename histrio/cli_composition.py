@@ -115,8 +115,8 @@ def _replay(directory: Path, store: Path) -> Replayed:
 
 
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
-    from checker.errors import NoSuchState
-    from checker.formats import load_history
+    from checker.errors import IllFormedHistory, NoSuchState
+    from checker.formats import load_history, locate
     from checker.linearizability import Budget, check_history
     from checker.models import ALIASES, MODELS
 
@@ -130,4 +130,8 @@ def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     except NoSuchState as error:
         raise UsageProblem(f"--initial: {error}", fix="docs/checker.md lists what each model starts with") from None
     budget = Budget() if question.budget is None else Budget(question.budget)
-    return HistoryAnswer(result=check_history(loaded.history, model, budget=budget), warnings=loaded.warnings)
+    try:
+        result = check_history(loaded.history, model, budget=budget)
+    except IllFormedHistory as error:
+        raise locate(path, loaded, error) from error
+    return HistoryAnswer(result=result, warnings=loaded.warnings)

@@ -13,12 +13,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from checker.history import Operation
 from checker.linearization import replay
 from checker.model import Model
 from checker.models import MODELS
-from checker.models.container_order import find_wrong_taking
 from checker.partition import Decision, check_operations
 from checker.search import Pass
 from tests.checker.model_histories import SCRIPTS, small_history
@@ -92,10 +92,8 @@ def test_a_cheap_condition_never_blames_a_legal_history_and_often_finds_an_illeg
 def without_real_time(model: Model[Any], operations: Sequence[Operation]) -> Operation | None:
     """A planted fault: a queue's condition asked of a stack."""
     taking = MODELS["fifo-queue"].impossible
-    assert taking is not None and find_wrong_taking is not None
+    assert taking is not None
     renamed = {"push": "enqueue", "pop": "dequeue"}
-    from msgspec import structs
-
     return taking(model, [structs.replace(one, f=renamed[one.f]) for one in operations])
 
 

@@ -19,12 +19,11 @@ def questions(shared_data: Path) -> list[tuple[Path, str, str | None, bool]]:
     """(file, model, --initial, valid)."""
     etcd, knossos = shared_data / "porcupine-etcd", shared_data / "knossos"
     asked: list[tuple[Path, str, str | None, bool]] = [
-        (etcd / name, "cas-register", None, valid) for name, valid in json.loads((etcd / "expected.json").read_text()).items()
+        (etcd / name, "cas-register", None, valid)
+        for name, valid in json.loads((etcd / "expected.json").read_text()).items()
     ]
     known: dict[str, dict[str, Any]] = json.loads((knossos / "expected.json").read_text())
-    asked += [
-        (knossos / name, one["model"], json.dumps(one["initial"]), one["valid"]) for name, one in known.items()
-    ]
+    asked += [(knossos / name, one["model"], json.dumps(one["initial"]), one["valid"]) for name, one in known.items()]
     kv = sorted((shared_data / "porcupine-kv").glob("*.txt"))
     asked += [(file, "key-value", '""', file.stem.endswith("-ok")) for file in kv]
     asked += [(file, "kv", None, file.stem.endswith("-ok")) for file in kv]
@@ -39,7 +38,7 @@ def test_the_command_of_the_library_exits_with_their_known_verdicts(
     wrong = []
     for file, model, initial, valid in asked:
         given = [] if initial is None else ["--initial", initial]
-        if main([str(file), "--model", model, *given, "--quick"]) != (0 if valid else 1):
+        if main([str(file), "--model", model, *given]) != (0 if valid else 1):
             wrong.append(file.name)
     capsys.readouterr()
     assert wrong == []
