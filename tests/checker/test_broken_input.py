@@ -92,8 +92,7 @@ Damage = Callable[[str, Random], str]
 
 def damaged(text: str, rng: Random) -> bytes:
     for _ in range(rng.choice([1, 1, 1, 2, 3, 6])):
-        damage: Damage = rng.choice(DAMAGES)
-        text = damage(text or "[", rng)
+        text = DAMAGES[rng.randrange(len(DAMAGES))](text or "[", rng)
     raw = text.encode()
     if rng.random() < 0.1:
         place = rng.randrange(len(raw) + 1)
@@ -136,7 +135,7 @@ def drop_line(text: str, rng: Random) -> str:
     return "".join(lines)
 
 
-DAMAGES = (cut, sprinkle, sprinkle, replace_word, shuffle_lines, double_line, drop_line)
+DAMAGES: tuple[Damage, ...] = (cut, sprinkle, sprinkle, replace_word, shuffle_lines, double_line, drop_line)
 
 
 def outcome_of(path: Path, raw: bytes, rng: Random, fitting: str) -> str:
