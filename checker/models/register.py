@@ -1,8 +1,8 @@
 """A register: `read`, `write`, and with `cas` a compare-and-set register. One per key; starts as nil unless told.
 
 Completions, as in `checker.records`: a read's value is its result; a write's and a cas's repeats the argument; a cas's
-argument is `[from, to]`. A cas with outcome `fail` certainly did not happen. When its error is `mismatch`, the system
-moreover says that it compared and found another value, which is an observation and is judged as one; with any other
+argument is `[from, to]`. A cas with outcome `fail` certainly did not happen. When its error is `cas-mismatch`, the
+system moreover says that it compared and found another value, which is an observation and is judged as one; with any other
 error (a node that was no leader, say) it says nothing.
 """
 
@@ -16,7 +16,7 @@ from checker.models.register_anomalies import name_anomaly
 
 __all__ = ["CAS_REGISTER", "MISMATCH", "REGISTER"]
 
-MISMATCH = "mismatch"
+MISMATCH = "cas-mismatch"
 """The error of a cas that failed because the comparison did."""
 
 
