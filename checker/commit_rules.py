@@ -30,8 +30,8 @@ from checker.trace_log import UNKNOWN
 from checker.trace_view import Findings, Handler, NodeView, place
 
 __all__ = [
-    "AcknowledgedCommitted",
-    "CommittedDurable",
+    "AcknowledgedDurable",
+    "CommittedEntriesDurable",
     "LeaderCompleteness",
     "MonotoneCommit",
     "QuorumDurable",
@@ -184,11 +184,11 @@ def _run_term(runs: Sequence[Entry], index: int) -> int:
     return runs[position][1] if position >= 0 else UNKNOWN
 
 
-class CommittedDurable:
+class CommittedEntriesDurable:
     """What is committed at an index never changes, and no node removes it afterwards (Raft §5.4.3)."""
 
     def __init__(self) -> None:
-        self.findings = Findings("committed-durable", "no committed entry was changed or removed")
+        self.findings = Findings("committed-entries-durable", "no committed entry was changed or removed")
         self._commits = _LeaderCommits()
         self._committed: dict[int, tuple[int, int, TraceLine]] = {}
         self._compared: dict[str, int] = {}
@@ -239,15 +239,24 @@ class CommittedDurable:
             known = self._removed.get(key)
             if known is None or known[0] < view.term:
                 self._removed[key] = (view.term, line)
-        if event.index <= min(view.committed_ever, log.last_index):
-            term = log.term_at(event.index)
-            text = (
-                f"{line.node} removed its log from index {event.index} (term {term}) on; "
-                f"its commit index was {view.committed_ever}"
-            )
-            self.findings.add(
-                "committed-entry-truncated", text, line, role=view.role, term=view.term, index=event.index
-            )
+        self._own_commits(view, line, event.index)
+
+    def _own_commits(self, view: NodeView, line: TraceLine, first: int) -> None:
+        """Of what is removed, the node itself knew as committed: only entries that are those which were committed.
+
+        A node that knew of a commit before its own copy was durable may come back from a crash with an older, other
+        entry there, which it rightly removes.
+        """
+        log = view.log
+        for index in range(max(first, log.base + 1), min(view.committed_ever, log.last_index) + 1):
+            known = self._committed.get(index)
+            if known is not None and known[0] == log.term_at(index):
+                text = (
+                    f"{line.node} removed entry {index} of term {known[0]}; "
+                    f"it had known entries up to {view.committed_ever} as committed"
+                )
+                self.findings.add("committed-entry-truncated", text, line, role=view.role, term=view.term, index=index)
+                return
 
     def _truncated_finding(self, index: int, entry_term: int, term: int, line: TraceLine, commit: TraceLine) -> None:
         text = (
@@ -261,7 +270,7 @@ class CommittedDurable:
         self._compared[view.name] = min(self._compared.get(view.name, 0), unchanged)
 
 
-class AcknowledgedCommitted:
+class AcknowledgedDurable:
     """A client is told of success only after the operation's entry was committed (Raft §5.3, §8).
 
     The node that answers has itself committed the entry; a node that only passes on a leader's answer may not have
@@ -269,7 +278,7 @@ class AcknowledgedCommitted:
     """
 
     def __init__(self) -> None:
-        self.findings = Findings("acknowledged-committed", "no operation was acknowledged before its commit")
+        self.findings = Findings("acknowledged-durable", "no operation was acknowledged before its commit")
         self._passed_on: list[tuple[Acknowledged, TraceLine]] = []
 
     def handlers(self) -> Mapping[type, Handler]:
@@ -305,9 +314,9 @@ class AcknowledgedCommitted:
 class QuorumDurable:
     """A committed entry is durable on a majority of the voters (Raft §5.3 with persistent state of Figure 2).
 
-    A copy counts if it was ever synced, survived a restart, or is in the node's log at the end (it may have been synced
-    without our knowing). So an entry that is committed without being synced is seen once a crash takes it away. Judged
-    against every configuration the trace shows; one satisfied is enough. Without configurations nothing is judged.
+    A copy counts if it was ever synced, or is in the node's log at the end (it may have been synced without our
+    knowing). So an entry that is committed without being synced is seen once a crash takes it away. Judged
+    against every configuration the trace shows, one satisfied is enough; without any, all traced nodes are voters.
     """
 
     def __init__(self) -> None:
@@ -336,9 +345,8 @@ class QuorumDurable:
         for view in views:
             self._count(view, view.log.last_index)
         bits = {view.name: view.bit for view in views}
-        majorities = [(sum(bits.get(name, 0) for name in voters), len(voters) // 2 + 1) for voters in self._voters]
-        if majorities:
-            self._judge(majorities)
+        configurations = self._voters or [frozenset(bits)]
+        self._judge([(sum(bits.get(name, 0) for name in voters), len(voters) // 2 + 1) for voters in configurations])
         return self.findings.result()
 
     def _judge(self, majorities: Sequence[tuple[int, int]]) -> None:
@@ -376,7 +384,6 @@ class QuorumDurable:
 
     def _restored(self, view: NodeView, line: TraceLine, event: Restored) -> None:
         unchanged = view.log.unchanged_by_restore(event.last_index, event.last_term)
-        self._count(view, unchanged)
         self._counted[view.name] = min(self._counted.get(view.name, 0), unchanged)
 
     def _configuration(self, view: NodeView, line: TraceLine, event: Configuration) -> None:

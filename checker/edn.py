@@ -61,9 +61,12 @@ class EdnError(Exception):
 
 
 def read_edn(text: str) -> Iterator[Located]:
-    """The values of `text`, one after another. Raises EdnError."""
+    """The values of `text`, one after another; of a list or vector at the top, its elements. Raises EdnError."""
     reader = _Reader(text)
     while reader.kind != "end":
+        if reader.kind == "open" and reader.token in ("(", "["):
+            yield from reader.elements()
+            continue
         line = reader.line
         for value in reader.value(0):
             yield Located(value, line)
@@ -102,15 +105,30 @@ class _Reader:
             case _:
                 return [_atom(kind, token, line)]
 
+    def elements(self) -> Iterator[Located]:
+        """The elements of the list or vector that begins here, as they are read."""
+        opening, opened = self.token, self.line
+        self._next()
+        while self.kind != "close":
+            if self.kind == "end":
+                raise EdnError(opened, f"{opening} is never closed")
+            line = self.line
+            for value in self.value(1):
+                yield Located(value, line)
+        self._close(opening, opened)
+
+    def _close(self, opening: str, line: int) -> None:
+        if self.token != _CLOSING[opening]:
+            raise EdnError(self.line, f"{self.token} closes the {opening} of line {line}")
+        self._next()
+
     def _collection(self, opening: str, line: int, depth: int) -> Any:
         items: list[Any] = []
         while self.kind != "close":
             if self.kind == "end":
                 raise EdnError(line, f"{opening} is never closed")
             items.extend(self.value(depth + 1))
-        if self.token != _CLOSING[opening]:
-            raise EdnError(self.line, f"{self.token} closes the {opening} of line {line}")
-        self._next()
+        self._close(opening, line)
         if opening != "{":
             return tuple(items)
         if len(items) % 2:

@@ -6,15 +6,11 @@ Here belong the rules that concern who may lead; what the logs hold is `checker.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from checker.records import Became, CheckResult, Restored, Sent, TraceLine, Voted
+from checker.records import Became, CheckResult, Restored, TraceLine, Voted
 from checker.trace_view import Findings, Handler, NodeView, place
 
 __all__ = ["ElectionSafety", "MonotoneTerm", "OneVotePerTerm"]
-
-VOTE_REPLIES = frozenset({"voted", "vote-reply", "RequestVoteResponse"})
-"""Kinds of messages that carry a vote, in the words of the systems whose traces are read."""
 
 
 class ElectionSafety:
@@ -42,70 +38,47 @@ class ElectionSafety:
         self.findings.add("two-leaders-in-a-term", text, line, role="leader", term=event.term)
 
 
-@dataclass(slots=True)
-class _Vote:
-    candidate: str
-    line: TraceLine
-    left: bool
-    """The vote counts for others: it was sent, or the node became leader by its own."""
-
-
 class OneVotePerTerm:
     """A node votes for one candidate in a term, restarts included (Raft §5.2; persistent state of Figure 2).
 
-    A vote that a crash swallowed before it left the node promises nothing, and the node may vote anew. Whether it left
-    is seen from the reply that follows (`VOTE_REPLIES`), or from leadership gained with it; then the disk must know it.
+    `voted` is traced once the vote is durable, which is before it leaves: so it must come back after a restart.
     """
 
     def __init__(self) -> None:
         self.findings = Findings("one-vote-per-term", "no node voted for two candidates in a term")
-        self._votes: dict[str, dict[int, _Vote]] = {}
-        self._newest: dict[str, int] = {}
+        self._votes: dict[str, dict[int, tuple[str, TraceLine]]] = {}
+        """Node -> term -> (candidate, where)."""
 
     def handlers(self) -> Mapping[type, Handler]:
-        """Votes, what makes them count, and restarts."""
-        return {Voted: self._voted, Became: self._became, Sent: self._sent, Restored: self._restored}
+        """Votes and restarts."""
+        return {Voted: self._voted, Restored: self._restored}
 
     def finish(self, views: Sequence[NodeView]) -> CheckResult:
-        """`two-votes-in-a-term`; `vote-forgotten`: a vote that counts is missing after a restart."""
+        """`two-votes-in-a-term`; `vote-forgotten`: a vote is missing after a restart."""
         return self.findings.result()
 
     def _voted(self, view: NodeView, line: TraceLine, event: Voted) -> None:
-        vote = self._votes.setdefault(view.name, {}).setdefault(event.term, _Vote(event.candidate, line, False))
-        self._newest[view.name] = event.term
-        if vote.candidate != event.candidate:
+        votes = self._votes.setdefault(view.name, {})
+        candidate, first = votes.setdefault(event.term, (event.candidate, line))
+        if candidate != event.candidate:
             text = (
                 f"{line.node} voted for {event.candidate} in term {event.term}; "
-                f"it had voted for {vote.candidate} at {place(vote.line)}"
+                f"it had voted for {candidate} at {place(first)}"
             )
             self.findings.add("two-votes-in-a-term", text, line, role="voter", term=event.term)
 
-    def _became(self, view: NodeView, line: TraceLine, event: Became) -> None:
-        vote = self._votes.get(view.name, {}).get(event.term)
-        if vote is not None and event.role == "leader" and vote.candidate == view.name:
-            vote.left = True
-
-    def _sent(self, view: NodeView, line: TraceLine, event: Sent) -> None:
-        if event.kind not in VOTE_REPLIES or view.name not in self._newest:
-            return
-        vote = self._votes[view.name].get(self._newest[view.name])
-        if vote is not None and vote.candidate == event.to and vote.line.incarnation == line.incarnation:
-            vote.left = True
-
     def _restored(self, view: NodeView, line: TraceLine, event: Restored) -> None:
         votes = self._votes.setdefault(view.name, {})
-        for term in [term for term, vote in votes.items() if not vote.left]:
-            if term > event.term or (term == event.term and votes[term].candidate != event.voted_for):
-                del votes[term]
-        for term, vote in votes.items():
-            if term > event.term or (term == event.term and vote.candidate != event.voted_for):
-                text = (
-                    f"{line.node} came back with term {event.term} and vote {event.voted_for}, "
-                    f"but its vote for {vote.candidate} in term {term} had left it"
-                )
-                self.findings.add("vote-forgotten", text, line, role="voter", term=term)
+        newest = max(votes, default=0)
+        candidate = votes[newest][0] if votes else None
+        if newest > event.term or (newest == event.term and candidate != event.voted_for and votes):
+            text = (
+                f"{line.node} came back with term {event.term} and vote {event.voted_for}; "
+                f"it had voted for {candidate} in term {newest}"
+            )
+            self.findings.add("vote-forgotten", text, line, role="voter", term=newest)
         if event.voted_for is not None:
-            votes.setdefault(event.term, _Vote(event.voted_for, line, True))
+            votes.setdefault(event.term, (event.voted_for, line))
 
 
 class MonotoneTerm:
@@ -114,6 +87,7 @@ class MonotoneTerm:
     def __init__(self) -> None:
         self.findings = Findings("monotone-term", "no node's term ever fell")
         self._led: dict[str, int] = {}
+        self._voted_in: dict[str, int] = {}
 
     def handlers(self) -> Mapping[type, Handler]:
         """Everything that shows a node's own term."""
@@ -124,19 +98,22 @@ class MonotoneTerm:
         return self.findings.result()
 
     def _became(self, view: NodeView, line: TraceLine, event: Became) -> None:
-        self._compare(view, line, event.term, f"became {event.role}")
+        if event.term < view.term:
+            text = f"{line.node} became {event.role} in term {event.term} after it had been in term {view.term}"
+            self.findings.add("term-went-back", text, line, role=event.role, term=event.term)
         if event.role == "leader":
             self._led[view.name] = max(event.term, self._led.get(view.name, 0))
 
     def _voted(self, view: NodeView, line: TraceLine, event: Voted) -> None:
-        self._compare(view, line, event.term, f"voted for {event.candidate}")
-
-    def _compare(self, view: NodeView, line: TraceLine, term: int, what: str) -> None:
-        if term < view.term:
-            text = f"{line.node} {what} in term {term} after it had been in term {view.term}"
-            self.findings.add("term-went-back", text, line, role=view.role, term=term)
+        """Votes become durable in order, but late: the node may be in a later term by then."""
+        before = self._voted_in.get(view.name, 0)
+        if event.term < before:
+            text = f"{line.node} voted for {event.candidate} in term {event.term} after a vote in term {before}"
+            self.findings.add("term-went-back", text, line, role="voter", term=event.term)
+        self._voted_in[view.name] = event.term
 
     def _restored(self, view: NodeView, line: TraceLine, event: Restored) -> None:
+        self._voted_in[view.name] = 0
         led = self._led.get(view.name, 0)
         if event.term < led:
             text = f"{line.node} came back with term {event.term} after it had led term {led}"

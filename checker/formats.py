@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from checker.errors import MalformedInput
+from checker.errors import IllFormedHistory, MalformedInput
 from checker.history import History
 from checker.jepsen import LOG_MARK, read_jepsen_edn, read_jepsen_log
 from checker.jsonl import read_jsonl
@@ -35,8 +35,8 @@ def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
     """Read and pair the history in `path`.
 
     complete: False if the run has no end mark; an unterminated last line of a history.jsonl is then dropped with a
-    warning. Raises MalformedInput with file and line for what cannot be read,
-    IllFormedHistory for lines that are no history.
+    warning. Raises MalformedInput with file and line, also for lines that can be read but
+    are no history (its cause is then the IllFormedHistory).
     """
     try:
         text = path.read_bytes().decode()
@@ -45,17 +45,21 @@ def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise MalformedInput(path, line, f"not UTF-8: byte {error.object[error.start]:#04x}") from None
-    lines: tuple[HistoryLine, ...]
     warnings: tuple[str, ...] = ()
     kind = recognise(path, text)
     if kind == "histrio/history":
         read = read_jsonl(path, HistoryLine, format="histrio/history", complete=complete)
-        lines, warnings = read.records, read.warnings
+        numbered, warnings = list(enumerate(read.records, start=2)), read.warnings
     elif kind == "jepsen-log":
-        lines = read_jepsen_log(path, text)
+        numbered = read_jepsen_log(path, text)
     else:
-        lines = read_jepsen_edn(path, text)
-    return LoadedHistory(History(lines), kind, warnings)
+        numbered = read_jepsen_edn(path, text)
+    try:
+        history = History(line for _, line in numbered)
+    except IllFormedHistory as error:
+        number = numbered[error.index][0] if error.index < len(numbered) else None
+        raise MalformedInput(path, number, error.problem) from error
+    return LoadedHistory(history, kind, warnings)
 
 
 def recognise(path: Path, text: str) -> Format:

@@ -94,7 +94,7 @@ class _Pairing:
     def add(self, rank: int, line: HistoryLine) -> None:
         """Take the next line."""
         if line.index != rank:
-            raise IllFormedHistory(line.index, f"indexes must count up from 0: expected {rank}")
+            raise IllFormedHistory(rank, f"indexes must count up from 0: expected {rank}, found {line.index}")
         if line.time_ns < self._time_ns:
             raise IllFormedHistory(rank, f"time runs backwards, from {self._time_ns} ns to {line.time_ns} ns")
         self._time_ns = line.time_ns

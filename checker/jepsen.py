@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import structs
 
@@ -25,9 +25,12 @@ from checker.edn import EdnError, Keyword, Located, read_edn
 from checker.errors import MalformedInput
 from checker.records import HistoryLine, LineType
 
-__all__ = ["LOG_MARK", "read_jepsen_edn", "read_jepsen_log"]
+__all__ = ["LOG_MARK", "Numbered", "read_jepsen_edn", "read_jepsen_log"]
 
 LOG_MARK = "jepsen.util - "
+
+Numbered: TypeAlias = tuple[int, HistoryLine]
+"""A history line and the line of the file, from 1, on which it begins."""
 
 _LOG_LINE = re.compile(
     r"INFO\s+jepsen\.util - (?P<process>\S+)\s+:(?P<type>\w+)\s+:(?P<f>[\w-]+)(?:\s+(?P<value>\S.*?))?\s*"
@@ -35,9 +38,9 @@ _LOG_LINE = re.compile(
 _LOG_EXPECTED = "expected: INFO  jepsen.util - <process>\t:<invoke|ok|fail|info>\t:<f>\t<value>"
 
 
-def read_jepsen_log(path: Path, text: str) -> tuple[HistoryLine, ...]:
+def read_jepsen_log(path: Path, text: str) -> list[Numbered]:
     """Lines of a Jepsen log that concern operations. Raises MalformedInput with file and line."""
-    lines: list[HistoryLine] = []
+    lines: list[Numbered] = []
     for number, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
@@ -48,30 +51,29 @@ def read_jepsen_log(path: Path, text: str) -> tuple[HistoryLine, ...]:
         if not process.isdecimal():
             continue
         try:
-            values = [located.value for located in read_edn(found["value"] or "nil")]
+            values = [located.value for located in read_edn("{0 " + (found["value"] or "nil") + "}")]
         except EdnError as error:
             raise MalformedInput(path, number, f"the value is not EDN: {error.problem}") from None
-        if len(values) != 1:
+        if len(values) != 1 or len(values[0]) != 1:
             raise MalformedInput(path, number, "more than one value", fix=_LOG_EXPECTED)
-        entry = {"process": int(process), "type": Keyword(found["type"]), "f": Keyword(found["f"]), "value": values[0]}
-        lines.append(_line(path, number, len(lines), entry))
-    return tuple(lines)
+        value = values[0].get(0)
+        entry = {"process": int(process), "type": Keyword(found["type"]), "f": Keyword(found["f"]), "value": value}
+        lines.append((number, _line(path, number, len(lines), entry)))
+    return lines
 
 
-def read_jepsen_edn(path: Path, text: str) -> tuple[HistoryLine, ...]:
+def read_jepsen_edn(path: Path, text: str) -> list[Numbered]:
     """A vector or list of maps, or maps one after another. Raises MalformedInput with file and line."""
-    lines: list[HistoryLine] = []
+    lines: list[Numbered] = []
     try:
         for located in read_edn(text):
-            whole = located.value if isinstance(located.value, tuple) else (located.value,)
-            for entry in whole:
-                _add(path, lines, Located(entry, located.line))
+            _add(path, lines, located)
     except EdnError as error:
         raise MalformedInput(path, error.line, error.problem) from None
-    return tuple(lines)
+    return lines
 
 
-def _add(path: Path, lines: list[HistoryLine], located: Located) -> None:
+def _add(path: Path, lines: list[Numbered], located: Located) -> None:
     entry = located.value
     if not isinstance(entry, dict):
         raise MalformedInput(
@@ -80,8 +82,9 @@ def _add(path: Path, lines: list[HistoryLine], located: Located) -> None:
     named = {name.name if isinstance(name, Keyword) else name: value for name, value in entry.items()}
     if isinstance(named.get("process"), int):
         line = _line(path, located.line, len(lines), named)
-        earliest_ns = lines[-1].time_ns if lines else 0
-        lines.append(line if line.time_ns >= earliest_ns else structs.replace(line, time_ns=earliest_ns))
+        earliest_ns = lines[-1][1].time_ns if lines else 0
+        line = line if line.time_ns >= earliest_ns else structs.replace(line, time_ns=earliest_ns)
+        lines.append((located.line, line))
 
 
 def _line(path: Path, number: int, index: int, entry: dict[Any, Any]) -> HistoryLine:

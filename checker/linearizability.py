@@ -49,11 +49,11 @@ def check_history(
     figures = _figures(judged)
     if illegal:
         worst = min(illegal, key=_contradiction_order)
-        anomaly, evidence = explain_illegal(worst.key, worst.operations, model, worst.result, minimal=explain)
+        anomaly, evidence = explain_illegal(worst.operations, model, worst.result, minimal=explain)
         validity = Validity.INVALID
     elif unknown:
         worst = min(unknown, key=_contradiction_order)
-        anomaly, evidence = "undecided", explain_unknown(worst.key, worst.operations, model, worst.result, budget)
+        anomaly, evidence = None, explain_unknown(worst.key, worst.operations, worst.result, _words(budget))
         validity = Validity.UNKNOWN
     else:
         evidence = Evidence(summary=_all_is_well(judged, model), figures=figures)
@@ -91,6 +91,11 @@ def _judge_all(
             used += result.statistics.configurations
             judged[place] = _Judged(one.key, one.operations, result)
     return judged, used
+
+
+def _words(budget: Budget) -> str:
+    seconds = "" if budget.seconds is None else f" or {budget.seconds:g} s"
+    return f"the budget of {budget.configurations:,} configurations{seconds}"
 
 
 def _contradiction_order(one: _Judged) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 
 from checker.history import Operation, Outcome
 from checker.model import Model, Refused
-from checker.problem import NEVER, REFUSED, Problem, Transitions
+from checker.problem import NEVER, Problem
 from checker.search import Trail
+from checker.transitions import REFUSED, Transitions
 
 __all__ = ["linearize", "replay"]
 

@@ -69,7 +69,7 @@ def check_liveness(
     asked = [line for line in history_lines if line.type is LineType.INVOKE and line.time_ns >= phase.begin_ns]
     if not asked:
         return _result(Validity.VACUOUS, "nothing-asked", "no operation was invoked in the liveness phase")
-    answered = _answered(history_lines, phase.begin_ns)
+    answered = _answered(history_lines, phase.begin_ns, phase.end_ns)
     acknowledged = _acknowledged_before(history_lines, phase.begin_ns)
     members = _members(trace or ())
     figures: dict[str, Any] = {
@@ -122,14 +122,14 @@ def _result(
 # ── what clients saw ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _answered(history_lines: Sequence[HistoryLine], begin_ns: int) -> list[HistoryLine]:
-    """The `ok` lines of operations that were invoked in the phase."""
+def _answered(history_lines: Sequence[HistoryLine], begin_ns: int, end_ns: int) -> list[HistoryLine]:
+    """The `ok` lines of operations that were invoked in the phase and ended in it."""
     calls: dict[int, int] = {}
     answered = []
     for line in history_lines:
         if line.type is LineType.INVOKE:
             calls[line.process] = line.time_ns
-        elif line.type is LineType.OK and calls.get(line.process, -1) >= begin_ns:
+        elif line.type is LineType.OK and begin_ns <= calls.get(line.process, -1) and line.time_ns <= end_ns:
             answered.append(line)
     return answered
 

@@ -7,13 +7,70 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from checker.history import Operation, Outcome, freeze
 
-__all__ = ["Model", "Refused", "Traits", "describe", "describe_value"]
+__all__ = [
+    "ELSEWHERE",
+    "NOTHING",
+    "Anomaly",
+    "Clock",
+    "Contradiction",
+    "Footprint",
+    "Model",
+    "Nothing",
+    "Refused",
+    "Traits",
+    "describe",
+    "describe_value",
+]
 
 S = TypeVar("S", bound=Hashable)
+
+
+class Nothing(Enum):
+    """The type of NOTHING, which no state is."""
+
+    NOTHING = "nothing"
+
+
+NOTHING = Nothing.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """What an explanation may speak of: the illegal partition, and the operations that contradict each other."""
+
+    operations: tuple[Operation, ...]
+    core: tuple[Operation, ...]
+    """In the order of their calls."""
+    stuck: Operation
+    """The one that cannot be placed by its return, the others being placed."""
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How to speak of times: in seconds, or in history indexes where the history has no times."""
+
+    timed: bool
+
+    def at(self, time_ns: int | None, order: int | None) -> str:
+        """`at 12.413 s`, or `at index 17` (of the history)."""
+        if time_ns is None or order is None:
+            return "at an unknown time"
+        return f"at {time_ns / 1e9:.3f} s" if self.timed else f"at index {order}"
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """A contradiction in a model's own words."""
+
+    name: str
+    """A class such as `stale-read`; stable, because signatures of violations contain it."""
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +95,42 @@ class Traits:
     """It is legal in every state and always leads to the same one: a write. Includes `total`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Which states an operation tells apart, for models whose state is one value that is replaced as a whole.
+
+    `step` must accept the state ELSEWHERE, which equals no value: it stands for all values that nobody asks for.
+    Outside `mentions` the operation treats all states alike: it is refused in each, or leaves each as it is, or leads
+    from each to the same one. Verified while checking, as `Traits` are.
+    """
+
+    mentions: tuple[Hashable, ...] = ()
+    makes: Hashable = NOTHING
+    """The only state it can lead to, other than the one it found; NOTHING for an observer."""
+    demands: bool = False
+    """It is refused outside `mentions`."""
+    shuns: bool = False
+    """It is refused inside `mentions`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The type of ELSEWHERE: some value that no operation asks for any more."""
+
+    def __repr__(self) -> str:
+        return "(a value nobody asks for)"
+
+
+ELSEWHERE = Elsewhere()
+
+
 def describe_value(value: Any) -> str:
     """A value for people: JSON's words for null and booleans, strings quoted only where they would mislead."""
     match value:
         case None:
             return "nil"
+        case Elsewhere():
+            return repr(value)
         case str() if value.isidentifier():
             return value
         case list() | tuple():
@@ -117,6 +205,9 @@ class Model(Generic[S]):
     """What is wrong with an operation that the model cannot judge (an unknown `f`, a malformed argument)."""
     failure_observes: Callable[[Operation], bool] = _says_nothing
     """Of an operation with outcome `fail`: does its failure tell something about the state? If not, it is left out."""
+    footprint: Callable[[Operation], Footprint] | None = None
+    anomaly: Callable[[Contradiction], Anomaly] | None = None
+    """Names a contradiction; without it, it is called `impossible-` and the operation's `f`."""
     read_initial: Callable[[Any], S] = freeze  # type: ignore[assignment]
     """The start state that a JSON value means."""
 

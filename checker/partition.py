@@ -15,8 +15,9 @@ from typing import Any
 from checker.history import Operation
 from checker.linearization import linearize
 from checker.model import Model
-from checker.problem import NEVER, Problem, Transitions, compile_problem
+from checker.problem import NEVER, Problem, compile_problem
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
+from checker.transitions import Transitions
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -91,7 +92,10 @@ class Stuck:
     """Illegal: it cannot be placed by its return. Unknown: the furthest return that the search worked on."""
     prefix: tuple[Operation, ...]
     """A linearization of what precedes that return: one of the longest there are."""
+    step: int
+    """So many returns could be placed."""
     survivors: tuple[Survivor, ...] = ()
+    """Configurations that were possible then, at most ten."""
     relaxed: bool = False
     """Found with crashed operations allowed to take effect repeatedly; the verdict holds all the more without."""
 
@@ -213,16 +217,27 @@ def _stuck(problem: Problem, transitions: Transitions, end: SearchEnd, *, relaxe
     arrived = arrive(problem, transitions, end.step, end.survivors)
     survivors = tuple(
         Survivor(
-            state=transitions.states[state],
+            state=transitions.states[
+                _state_after(problem, transitions, linearize(problem, transitions, trail, end.step))
+            ],
             must=tuple(operations[number] for bit, number in open_now.holder.items() if must & bit),
             may=tuple(operations[number] for bit, number in open_now.holder.items() if may & bit & ~must),
         )
-        for state, must, may, _ in arrived[:SURVIVORS_MAX]
+        for _, must, may, trail in arrived[:SURVIVORS_MAX]
     )
     order = linearize(problem, transitions, end.survivors[-1][3], end.step) if end.survivors else ()
     return Stuck(
         operation=operations[at.returning],
         prefix=tuple(operations[number] for number in order),
+        step=end.step,
         survivors=survivors,
         relaxed=relaxed,
     )
+
+
+def _state_after(problem: Problem, transitions: Transitions, order: Sequence[int]) -> int:
+    """The true state, where the search may know only that it is a value nobody asks for."""
+    state = 0
+    for number in order:
+        state = transitions.step(state, problem.class_of[number])
+    return state

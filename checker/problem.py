@@ -1,7 +1,7 @@
 """One partition of a history, compiled to integers: what every search engine works on.
 
-Here belong the compilation and the lazily filled table of transitions, which also verifies a model's hints; not the
-search (`checker.search`). A `Problem` is plain integers on purpose: a compiled engine can take it as it is.
+Here belongs the compilation; not the model's behaviour (`checker.transitions`), not the search (`checker.search`).
+A `Problem` is plain integers on purpose: a compiled engine can take it as it is.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checker.errors import IllFormedHistory, ModelError
+from checker.errors import IllFormedHistory
 from checker.history import Operation, Outcome
-from checker.model import Model, Refused, Traits
+from checker.model import Model, Traits
 
-__all__ = ["NEVER", "REFUSED", "Problem", "Step", "Transitions", "compile_problem"]
+__all__ = ["NEVER", "Problem", "Step", "compile_problem"]
 
 NEVER = 1 << 62
 """The deadline of an operation that never returned."""
-
-REFUSED = -1
-"""In the transition table: the operation is illegal in the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,74 +122,3 @@ def _bits(count: int, steps: Sequence[Step]) -> tuple[int, ...]:
                 used += 1
         free.append(bits[step.returning])
     return tuple(bits)
-
-
-class Transitions:
-    """States interned to integers (0 is the start) and the table state x class -> state, filled on demand.
-
-    Every entry is checked against the class's traits when it is filled.
-    """
-
-    __slots__ = ("_constants", "_model", "_numbers", "problem", "rows", "states")
-
-    def __init__(self, problem: Problem, model: Model[Any]) -> None:
-        self.problem = problem
-        self._model = model
-        self.states: list[Hashable] = [model.initial]
-        self.rows: list[dict[int, int]] = [{}]
-        self._numbers: dict[Hashable, int] = {model.initial: 0}
-        self._constants: dict[int, int] = {}
-
-    def step(self, state: int, kind: int) -> int:
-        """The state after an operation of class `kind`, or REFUSED. Raises ModelError for a broken promise."""
-        row = self.rows[state]
-        known = row.get(kind)
-        if known is not None:
-            return known
-        after = self._model.step(self.states[state], self.problem.classes[kind])
-        number = REFUSED if isinstance(after, Refused) else self._intern(after)
-        self._verify(state, kind, number)
-        row[kind] = number
-        return number
-
-    def close(self, entries_max: int) -> bool:
-        """Fill the table for all reachable states, at most `entries_max` entries; True if it is now complete.
-
-        Verifies every hint everywhere it could matter: an eager choice made on the strength of a wrong hint hides the
-        very states that would refute it.
-        """
-        kinds = range(len(self.problem.classes))
-        state = 0
-        while state < len(self.states):
-            entries_max -= len(kinds)
-            if entries_max < 0:
-                return False
-            for kind in kinds:
-                self.step(state, kind)
-            state += 1
-        return True
-
-    def _intern(self, state: Hashable) -> int:
-        number = self._numbers.setdefault(state, len(self.states))
-        if number == len(self.states):
-            self.states.append(state)
-            self.rows.append({})
-        return number
-
-    def _verify(self, state: int, kind: int, after: int) -> None:
-        traits = self.problem.traits[kind]
-        if after == REFUSED:
-            if traits.total or traits.constant:
-                self._broken(state, kind, "legal in every state, but it is refused")
-            return
-        if traits.observer and after != state:
-            self._broken(state, kind, "an observer, but it changes the state")
-        if traits.constant and self._constants.setdefault(kind, after) != after:
-            self._broken(state, kind, "constant, but it leads elsewhere from another state")
-
-    def _broken(self, state: int, kind: int, promise: str) -> None:
-        model, operation = self._model, self.problem.classes[kind]
-        raise ModelError(
-            f"model {model.name} declares {model.describe_operation(operation)} {promise} "
-            f"in state {model.describe_state(self.states[state])}"
-        )

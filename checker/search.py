@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
-from checker.problem import NEVER, Problem, Transitions
+from checker.lookahead import ValueFacts
+from checker.problem import NEVER, Problem
+from checker.transitions import Transitions
 
 __all__ = ["Configuration", "Ending", "Meter", "OpenOperations", "Pass", "Search", "SearchEnd", "Trail", "arrive"]
 
@@ -31,8 +33,12 @@ Antichain: TypeAlias = dict[int, Chain]
 CLOCK_EVERY = 512
 """Configurations between two looks at the clock: about a millisecond."""
 
-COMPARISONS_PER_CONFIGURATION = 64
+COMPARISONS_PER_CONFIGURATION = 256
 """Comparing configurations is charged to the budget too: so many cost as much time as expanding one."""
+
+
+CLASSES_PER_CONFIGURATION = 32
+"""So are the classes of open operations that an expansion looks at, beyond so many."""
 
 
 class Ending(Enum):
@@ -53,6 +59,8 @@ class Pass:
     name: str
     width: int | None = None
     """Depth-first in chunks of so many configurations; None: breadth-first."""
+    burst: int = 8
+    """Depth-first: expansions per configuration of a chunk, after which it goes on with what it has found."""
     frontier_max: int | None = None
     configurations_max: int | None = None
     relaxed: bool = False
@@ -247,8 +255,10 @@ def arrive(
         called_may |= bit
         if problem.deadlines[number] != NEVER:
             called_must |= bit
-    arrived = []
-    for state, must, may, trail in configurations:
+    arrived: list[Configuration] = []
+    facts, elsewhere = transitions.facts, transitions.elsewhere
+    for found, must, may, trail in configurations:
+        state = elsewhere if facts and facts[found].mentioned_until < step else found
         owed = must | called_must
         for kind, bit in observers:
             if transitions.step(state, kind) < 0:
@@ -336,14 +346,15 @@ class Search:
         """Apply open operations, in every order that matters, until the returning one has taken effect."""
         queue, width = frame.queue, self._pass.width
         returning = self._problem.bits[self._problem.steps[frame.step].returning]
-        pause = None if width is None else frame.head + 8 * width
+        pause = None if width is None else frame.head + self._pass.burst * width
         while frame.head < len(queue):
             if pause is not None and frame.head >= pause and onward:
                 return
             configuration = queue[frame.head]
             frame.head += 1
-            self._charge(len(queue), len(visited[configuration[0]]))
-            for after, owed, left, came in self._successors(configuration, frame.step):
+            successors = self._successors(configuration, frame.step)
+            self._charge(len(queue), len(successors) * len(visited[configuration[0]]))
+            for after, owed, left, came in successors:
                 if (owed | left) & returning and _insert(visited, after, owed, left, came):
                     queue.append((after, owed, left, came))
                 if not owed & returning:
@@ -352,10 +363,30 @@ class Search:
     def _successors(self, configuration: Configuration, step: int) -> list[Configuration]:
         """What one more state-changing operation, and all that takes effect in passing, can lead to."""
         state, must, may, trail = configuration
-        opened, transitions, found = self._open, self._transitions, []
-        row, holder, absorbable = transitions.rows[state], opened.holder, opened.absorbable
+        opened, facts = self._open, self._transitions.facts
+        holder, absorbable = opened.holder, opened.absorbable
         reusable = opened.crashed if self._pass.relaxed else 0
-        for group in opened.changing.values():
+        found: list[Configuration] = []
+        for after, used, constant in self._moves(configuration, step):
+            owed = must & ~used
+            if constant:
+                owed &= ~absorbable
+            left = may & ~(used & ~reusable)
+            if owed and after != state:
+                owed = self._observe(after, owed)
+                if facts and self._stranded(facts[state], step, owed, left):
+                    continue
+            found.append((after, owed, left, (trail, holder[used], step)))
+        return found
+
+    def _moves(self, configuration: Configuration, step: int) -> list[tuple[int, int, bool]]:
+        """Which open operations are worth applying next: (state after, bit, whether the operation is constant)."""
+        state, must, may, _ = configuration
+        transitions, deadlines, holder = self._transitions, self._problem.deadlines, self._open.holder
+        row, facts, elsewhere = transitions.rows[state], transitions.facts, transitions.elsewhere
+        moves: list[tuple[int, int, bool]] = []
+        unasked: list[tuple[int, int]] = []
+        for group in self._open.changing.values():
             live = may & group.mask
             if not live:
                 continue
@@ -364,16 +395,36 @@ class Search:
                 after = transitions.step(state, group.kind)
             if after < 0:
                 continue
-            for used in group.choices(live, must) if live & (live - 1) else (live,):
-                if after == state and not must & used and not group.constant:
-                    continue  # changes nothing and settles nothing
-                owed = must & ~used
-                if group.constant:
-                    owed &= ~absorbable
-                if owed and after != state:
-                    owed = self._observe(after, owed)
-                found.append((after, owed, may & ~(used & ~reusable), (trail, holder[used], step)))
-        return found
+            choices = group.choices(live, must) if live & (live - 1) else (live,)
+            if facts and facts[after].mentioned_until < step:
+                after = elsewhere
+                if group.constant:  # all such writes are one class: the earliest deadline will do
+                    unasked.append((deadlines[holder[choices[0]]], choices[0]))
+                    continue
+            for used in choices:
+                if after != state or must & used or group.constant:
+                    moves.append((after, used, group.constant))
+        if unasked:
+            moves.append((elsewhere, min(unasked)[1], True))
+        return moves
+
+    def _stranded(self, about: ValueFacts, step: int, owed: int, left: int) -> bool:
+        """True if something that must find the value just left can never find it again."""
+        if about.made_until > step:
+            return False
+        opened = self._open
+        if about.demanded_until <= step:
+            for kind in about.demanders:
+                group = opened.changing.get(kind)
+                if owed & (opened.observers.get(kind, 0) if group is None else group.mask):
+                    break
+            else:
+                return False
+        for kind in about.makers:
+            group = opened.changing.get(kind)
+            if group is not None and left & group.mask:
+                return False
+        return True
 
     def _observe(self, state: int, owed: int) -> int:
         """Let all open observers that are legal here take effect."""
@@ -389,7 +440,8 @@ class Search:
 
     def _charge(self, queued: int, compared: int) -> None:
         meter = self._meter
-        meter.configurations += 1 + compared // COMPARISONS_PER_CONFIGURATION
+        meter.configurations += 1 + len(self._open.changing) // CLASSES_PER_CONFIGURATION
+        meter.configurations += compared // COMPARISONS_PER_CONFIGURATION
         widest = self._pass.frontier_max
         if widest is not None and queued > 8 * widest:
             raise _GiveUp(Ending.TOO_WIDE)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from checker.commit_rules import (
-    AcknowledgedCommitted,
-    CommittedDurable,
+    AcknowledgedDurable,
+    CommittedEntriesDurable,
     LeaderCompleteness,
     MonotoneCommit,
     QuorumDurable,
@@ -26,10 +26,10 @@ __all__ = ["TRACE_RULES", "check_trace"]
 TRACE_RULES: Mapping[str, Callable[[], Rule]] = {
     "election-safety": ElectionSafety,
     "state-machine-safety": StateMachineSafety,
-    "committed-durable": CommittedDurable,
+    "committed-entries-durable": CommittedEntriesDurable,
     "leader-completeness": LeaderCompleteness,
     "log-matching": LogMatching,
-    "acknowledged-committed": AcknowledgedCommitted,
+    "acknowledged-durable": AcknowledgedDurable,
     "one-vote-per-term": OneVotePerTerm,
     "monotone-term": MonotoneTerm,
     "monotone-commit": MonotoneCommit,

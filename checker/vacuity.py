@@ -20,6 +20,10 @@ __all__ = ["check_vacuity"]
 NO_FAULTS = "none"
 ALL_FAULTS = "all"
 
+TRIES_OF_A_KIND = 3
+"""A kind asked for through its family is dead after so many faults were applied and none took effect. One or two prove
+nothing: they may have hit what was down already, or links that nobody uses."""
+
 Cause = tuple[str, str]
 """(anomaly class, sentence)."""
 
@@ -29,19 +33,23 @@ def check_vacuity(
 ) -> CheckResult:
     """Vacuous, with every cause named, when one of these holds:
 
-    - a family or kind in `asked` never took effect, or a planned kind of an asked family did not (`unverified` does
-      not count); `("all",)` asks for every planned kind, `("none",)` and `()` for nothing;
+    - a family or kind in `asked` never took effect (`unverified` does not count), or a kind of an asked family did not
+      in `TRIES_OF_A_KIND` tries; `("all",)` asks for everything planned, `("none",)` and `()` for nothing;
     - some operation of the workload never succeeded, or there were no operations at all;
     - no `ok` read that returned while an effective fault was on saw a value written by another process (judged where
       the workload has reads and writes whose values can be compared, see `WRITTEN`).
 
     Figures: `causes` (their classes), `faults` (status -> count per kind).
     """
-    causes = [
-        *_ineffective(faults, asked),
-        *_never_succeeded(history_lines),
-        *_nothing_observed(history_lines, faults),
-    ]
+    causes = list(
+        dict.fromkeys(
+            (
+                *_ineffective(faults, asked),
+                *_never_succeeded(history_lines),
+                *_nothing_observed(history_lines, faults),
+            )
+        )
+    )
     figures: dict[str, Any] = {"causes": [anomaly for anomaly, _ in causes], "faults": _fault_counts(faults)}
     if not causes:
         evidence = Evidence(summary="every fault asked for took effect and every operation succeeded", figures=figures)
@@ -67,24 +75,35 @@ def _fault_counts(faults: Sequence[FaultSummary]) -> dict[str, dict[str, int]]:
 
 
 def _ineffective(faults: Sequence[FaultSummary], asked: Sequence[str]) -> Iterator[Cause]:
-    for name in asked:
-        if name == NO_FAULTS:
-            continue
-        concerned = [fault for fault in faults if name in (fault.family, fault.kind, ALL_FAULTS)]
+    families = [fault.family for fault in faults]
+    names = [name for word in asked for name in (families if word == ALL_FAULTS else (word,)) if name != NO_FAULTS]
+    for name in dict.fromkeys(names):
+        concerned = [fault for fault in faults if name in (fault.family, fault.kind)]
         if not concerned:
             yield "fault-not-planned", f"{name} was asked for, but the plan has no such fault"
-        yield from _dead_kinds(concerned)
+        elif not any(fault.status is FaultStatus.EFFECTIVE for fault in concerned):
+            yield "no-effective-fault", f"{name} {_never_took_effect(concerned)}"
+        else:
+            yield from _dead_kinds(concerned)
 
 
 def _dead_kinds(faults: Sequence[FaultSummary]) -> Iterator[Cause]:
-    by_kind: dict[str, list[FaultSummary]] = {}
+    """Kinds that were tried often enough to have shown an effect, beside sisters that did."""
+    applied: dict[str, list[FaultSummary]] = {}
     for fault in faults:
-        by_kind.setdefault(fault.kind, []).append(fault)
-    for kind, of_kind in by_kind.items():
-        if any(fault.status is FaultStatus.EFFECTIVE for fault in of_kind):
-            continue
-        reasons = ", ".join(dict.fromkeys(fault.cause for fault in of_kind))
-        yield "no-effective-fault", f"{kind} never took effect in {len(of_kind)} of {len(of_kind)} faults: {reasons}"
+        if fault.applied_ns is not None:
+            applied.setdefault(fault.kind, []).append(fault)
+    for kind, of_kind in applied.items():
+        effective = any(fault.status is FaultStatus.EFFECTIVE for fault in of_kind)
+        if not effective and len(of_kind) >= TRIES_OF_A_KIND:
+            yield "no-effective-fault", f"{kind} {_never_took_effect(of_kind)}"
+
+
+def _never_took_effect(faults: Sequence[FaultSummary]) -> str:
+    kinds = dict.fromkeys(fault.kind for fault in faults)
+    reasons = ", ".join(dict.fromkeys(fault.cause for fault in faults))
+    of = f" ({', '.join(kinds)})" if len(kinds) > 1 else ""
+    return f"never took effect in {len(faults)} of {len(faults)} faults{of}: {reasons}"
 
 
 # ── operations ───────────────────────────────────────────────────────────────────────────────────────────────────────

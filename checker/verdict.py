@@ -32,17 +32,17 @@ def compose(checks: Sequence[CheckResult]) -> Verdict:
 def signature_of(check: CheckResult) -> str:
     """What shrinking and de-duplication hold constant: `check/class/kinds`, for an invariant `rule/class/role`.
 
-    Kinds come from `figures["kinds"]`, sorted and joined by `+`, else the role from `figures["role"]`; parts that
-    the check does not know are left out. No times, keys, nodes or terms, which change from seed to seed.
+    Kinds come from `figures["kinds"]`, sorted and joined by `+`, else the role from `figures["role"]`; parts that the
+    check does not know are left out. No times, keys, nodes or terms, which change from seed to seed.
     """
     figures = check.evidence.figures
     parts = [check.name]
     if check.anomaly:
         parts.append(check.anomaly)
-    if operations := figures.get("kinds"):
-        kinds = [operations] if isinstance(operations, str) else sorted({str(kind) for kind in operations})
-        parts.append("+".join(kinds))
-    elif role := figures.get("role"):
+    kinds, role = figures.get("kinds"), figures.get("role")
+    if isinstance(kinds, list | tuple) and kinds:
+        parts.append("+".join(sorted({str(kind) for kind in kinds})))
+    elif role:
         parts.append(str(role))
     return "/".join(parts)
 

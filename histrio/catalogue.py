@@ -1,4 +1,4 @@
-"""What can be named on the command line: environments, systems, workloads, nemeses, bugs and models.
+"""What can be named on the command line: environments, systems, workloads, nemeses, bugs, models and formats.
 
 The registries themselves live with what they register; here they are brought into one shape, for `histrio list`, for
 validation with a suggestion, and for help. Nothing here starts or judges anything.
@@ -39,6 +39,9 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     nemeses: tuple[Entry, ...]
     bugs: tuple[Entry, ...]
     models: tuple[Entry, ...]
+    formats: tuple[Entry, ...]
+    demo_bug: str
+    """The one that `histrio demo` looks for."""
 
 
 def find(word: str, entries: Iterable[Entry], *, option: str, noun: str) -> Entry:

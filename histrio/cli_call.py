@@ -6,6 +6,7 @@ variables and the folder. So a test is a call with other ones.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,15 +51,16 @@ class Call:
     terminal: Terminal
     debug: bool = False
     """Tracebacks go to `err`."""
-    stage: str = "reading the command line"
+    stage: str = "carrying out the command"
     directory: RunDirectory | None = None
     """The run being made; it gets the traceback and the end mark."""
     time_ns: int = 0
     """The run's clock at the last sign of progress."""
 
     def say(self, line: str) -> None:
-        """A line for people, on `err`."""
-        print(line, file=self.terminal.err, flush=True)
+        """A line for people, on `err`. That nobody reads it is no reason to break off."""
+        with contextlib.suppress(BrokenPipeError):
+            print(line, file=self.terminal.err, flush=True)
 
     def answer(self, text: str) -> None:
         """What the command was asked for, on `out`."""

@@ -18,6 +18,7 @@ from histrio.cli_call import Call
 from histrio.cli_print import check_text, json_text
 from histrio.cli_services import HistoryQuestion
 from histrio.errors import EX_USAGE, UsageProblem, render
+from histrio.store import RunDirectory
 
 __all__ = ["check_histories", "history_files"]
 
@@ -38,7 +39,10 @@ def check_histories(call: Call, path: Path, question: HistoryQuestion, *, as_jso
 
     Prints `name: valid|invalid|unknown` for each; what cannot be read is named on stderr.
     """
-    find(question.model, call.services.catalogue().models, option="--model", noun="model")
+    catalogue = call.services.catalogue()
+    find(question.model, catalogue.models, option="--model", noun="model")
+    if question.format is not None:
+        find(question.format, catalogue.formats, option="--format", noun="format")
     call.stage = "judging histories"
     files = history_files(path)
     answers = []
@@ -70,10 +74,17 @@ def history_files(path: Path) -> list[Path]:
 
 def _judge_file(call: Call, file: Path, question: HistoryQuestion) -> FileAnswer:
     try:
-        result = call.services.check_history(file, question)
+        answer = call.services.check_history(file, msgspec.structs.replace(question, whole=_must_be_whole(file)))
     except (MalformedInput, IllFormedHistory) as error:
         return FileAnswer(file=str(file), error=render(error))
-    return FileAnswer(file=str(file), validity=result.validity, result=result)
+    for warning in answer.warnings:
+        call.say(f"warning: {warning}")
+    return FileAnswer(file=str(file), validity=answer.result.validity, result=answer.result)
+
+
+def _must_be_whole(file: Path) -> bool:
+    """A history beside a run.json may lack the end of its last line if that run was cut off; any other may not."""
+    return not (file.parent / "run.json").is_file() or RunDirectory.load(file.parent).is_whole
 
 
 def _exit_code(answers: list[FileAnswer]) -> int:

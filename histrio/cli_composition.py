@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
-from checker.records import CheckResult, Verdict
+import msgspec
+
+from checker.errors import MalformedInput
+from checker.records import Verdict
 from histrio.catalogue import Catalogue, Entry
-from histrio.cli_services import HistoryQuestion, Replayed, Services
+from histrio.cli_services import HistoryAnswer, HistoryQuestion, Replayed, Services
 from histrio.environments.environment import Progress
 from histrio.store import RunDirectory
 from histrio.trial import Trial, TrialSpec
@@ -33,15 +37,17 @@ def real_services() -> Services:
 
 
 def _catalogue() -> Catalogue:
+    from checker.formats import Format
     from checker.models import MODELS
     from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+    from histrio.systems.raft_trio_bugs import DEMO_BUG
     from nemesis.registry import FAMILIES
     from workloads.registry import WORKLOADS
 
     absent = [Entry(name=name, about="", unavailable=reason) for name, reason in ABSENT_ENVIRONMENTS.items()]
     return Catalogue(
         environments=(*(Entry(name=name, about=ENVIRONMENTS_ABOUT[name]) for name in ENVIRONMENTS), *absent),
-        systems=tuple(Entry(name=name, about=SYSTEMS_ABOUT.get(name, "")) for name in SYSTEMS),
+        systems=tuple(Entry(name=name, about=SYSTEMS_ABOUT[name]) for name in SYSTEMS),
         workloads=tuple(Entry(name=name, about=workload.description) for name, workload in WORKLOADS.items()),
         nemeses=tuple(
             Entry(
@@ -56,7 +62,9 @@ def _catalogue() -> Catalogue:
             for system in SYSTEMS.values()
             for bug in system.bugs.values()
         ),
-        models=tuple(Entry(name=name, about=MODELS_ABOUT.get(name, "")) for name in MODELS),
+        models=tuple(Entry(name=name, about=MODELS_ABOUT[name]) for name in MODELS),
+        formats=tuple(Entry(name=name, about=FORMATS_ABOUT[name]) for name in get_args(Format)),
+        demo_bug=DEMO_BUG,
     )
 
 
@@ -64,6 +72,11 @@ ENVIRONMENTS_ABOUT = {
     "sim": "nodes, clients, network, disks and clocks simulated in one process; same seed, same bytes"
 }
 SYSTEMS_ABOUT = {"raft_trio": "a Raft key-value store on trio"}
+FORMATS_ABOUT = {
+    "histrio/history": "the history.jsonl of a run directory",
+    "jepsen-log": "Jepsen's log text",
+    "jepsen-edn": "Jepsen's history.edn",
+}
 MODELS_ABOUT = {
     "register": "per key: read and write",
     "cas-register": "per key: read, write and compare-and-set",
@@ -100,10 +113,16 @@ def _replay(directory: Path, store: Path) -> Replayed:
     return replay(directory, store)
 
 
-def _check_history(path: Path, question: HistoryQuestion) -> CheckResult:
+def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     from checker.formats import load_history
-    from checker.linearizability import check_history
+    from checker.linearizability import Budget, check_history
     from checker.models import MODELS
 
-    loaded = load_history(path)
-    return check_history(loaded.history, MODELS[question.model])
+    loaded = load_history(path, complete=question.whole)
+    if question.format not in (None, loaded.format):
+        raise MalformedInput(path, None, f"this is {loaded.format}, not {question.format}", fix="leave out --format")
+    model = MODELS[question.model]
+    if question.initial is not None:
+        model = model.starting_at(msgspec.json.decode(question.initial))
+    budget = Budget() if question.budget is None else Budget(question.budget)
+    return HistoryAnswer(result=check_history(loaded.history, model, budget=budget), warnings=loaded.warnings)

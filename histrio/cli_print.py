@@ -5,6 +5,7 @@ The JSON shapes are part of the public contract (docs/command-line.md): keys are
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,9 @@ class VerdictAnswer(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     report: str | None
     replay: str
-    """The command that runs it again."""
+    """The command that runs the recorded trial again, bit for bit."""
+    run: str | None
+    """The command that plans and runs the same trial without the directory."""
     expected: str | None = None
     """The --expect value."""
     checks: tuple[CheckResult, ...]
@@ -59,15 +62,23 @@ def _plain(value: object) -> str:
 
 
 def verdict_text(verdict: Verdict, *, seed: int, paint: Paint) -> str:
-    """The verdict in a line, a line for each check, and what the checks say that are not content."""
+    """The verdict in a line, then a line for each check; if not all are valid, only for those, with their evidence."""
     word = paint(str(verdict.validity).upper(), COLOURS[verdict.validity])
     lines = [f"{word}  {verdict.signature or 'nothing found'}  (seed {seed})", ""]
-    width = max((len(check.name) for check in verdict.checks), default=0)
-    for check in _worst_first(verdict):
-        lines.append(_check_line(check, width, paint))
-    for check in _worst_first(verdict):
-        if check.validity is not Validity.VALID and check.evidence.details:
-            lines += ["", *_details(check)]
+    unsettled = sorted(
+        (check for check in verdict.checks if check.validity is not Validity.VALID),
+        key=lambda check: -check.validity.severity,
+    )
+    shown = unsettled or verdict.checks
+    width = max((len(check.name) for check in shown), default=0)
+    lines += [_check_line(check, width, paint) for check in shown]
+    valid = [check.name for check in verdict.checks if check.validity is Validity.VALID]
+    if unsettled and valid:
+        others = f"valid: {', '.join(valid)}"
+        lines += textwrap.wrap(others, 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    for check in unsettled:
+        if check.evidence.details:
+            lines += ["", f"{check.name}:", *_details(check)]
     return "\n".join(lines)
 
 
@@ -88,6 +99,7 @@ def catalogue_text(catalogue: Catalogue) -> str:
         ("nemeses", catalogue.nemeses),
         ("bugs", catalogue.bugs),
         ("models", catalogue.models),
+        ("formats", catalogue.formats),
     )
     width = max((_width(entry) for _, entries in sections for entry in entries), default=0)
     return "\n\n".join("\n".join([title, *_entries(entries, width)]) for title, entries in sections)
@@ -108,10 +120,6 @@ def _entries(entries: tuple[Entry, ...], width: int) -> list[str]:
         lines.append(f"  {entry.name:<{width}}  {' '.join(notes)}".rstrip())
         lines += [f"  {'':{INDENT}}{line[2:]}" for line in _entries(entry.kinds, width - INDENT)]
     return lines
-
-
-def _worst_first(verdict: Verdict) -> list[CheckResult]:
-    return sorted(verdict.checks, key=lambda check: -check.validity.severity)
 
 
 def _check_line(check: CheckResult, width: int, paint: Paint) -> str:

@@ -10,18 +10,20 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from checker.records import Validity, Verdict
+import msgspec
+
+from checker.records import RunRecord, Validity, Verdict
 from checker.verdict import exit_code
 from histrio.catalogue import check_names
 from histrio.cli_call import Call
 from histrio.cli_print import VerdictAnswer, json_text, verdict_text
-from histrio.config import Request
+from histrio.config import Request, command_line
 from histrio.environments.environment import Progress
 from histrio.errors import EX_HARNESS, HarnessFailure
 from histrio.progress import ProgressPrinter
 from histrio.settings import Expectation
 from histrio.store import RunDirectory, disk_errors
-from histrio.trial import Trial, TrialSpec
+from histrio.trial import Trial, TrialSpec, spec_from_json
 
 __all__ = ["check_run", "expected_exit_code", "replay", "report", "run", "run_name"]
 
@@ -42,14 +44,14 @@ def run(call: Call, request: Request, *, as_json: bool, dry_run: bool) -> int:
 
 def check_run(call: Call, path: Path, *, as_json: bool) -> int:
     """Judge a recorded run again. Gives the exit code of the new verdict."""
-    directory = RunDirectory.load(path)
+    directory = _load(call, path)
     show = _show_json if as_json else _show
     return show(call, directory, _judge(call, directory), expect=None, report=False)
 
 
 def report(call: Call, path: Path) -> int:
     """Draw the report of a recorded run, judged first if it was not yet; print where it is."""
-    directory = RunDirectory.load(path)
+    directory = _load(call, path)
     if directory.read_verdict() is None:
         call.say("not judged yet: judging first")
         _judge(call, directory)
@@ -86,6 +88,18 @@ def run_name(spec: TrialSpec) -> str:
 def replay_command(path: Path) -> str:
     """The line to copy."""
     return f"histrio replay {shlex.quote(str(path))}"
+
+
+def run_command(record: RunRecord) -> str | None:
+    """The line that plans and runs the same trial where the run directory is gone, as after a CI job.
+
+    None for a run of another version, whose options this one cannot read.
+    """
+    try:
+        spec = spec_from_json(record.spec)
+    except msgspec.ValidationError:
+        return None
+    return command_line(msgspec.structs.replace(spec, store=TrialSpec().store))
 
 
 def expected_exit_code(verdict: Verdict, expect: Expectation | None) -> int:
@@ -149,6 +163,17 @@ def _judge(call: Call, directory: RunDirectory) -> Verdict:
     return verdict
 
 
+def _load(call: Call, path: Path) -> RunDirectory:
+    """Open a run directory; say on stderr what a run that was cut off lacks."""
+    directory = RunDirectory.load(path)
+    if not directory.is_whole:
+        call.say(f"warning: {directory.path}: this run was cut off")
+        for lines in (directory.read_history(), directory.read_faults(), directory.read_trace()):
+            for warning in lines.warnings:
+                call.say(f"warning: {warning}")
+    return directory
+
+
 def _write_report(call: Call, directory: RunDirectory) -> Path:
     call.stage = "writing the report"
     with disk_errors(directory.path):
@@ -157,14 +182,17 @@ def _write_report(call: Call, directory: RunDirectory) -> Path:
 
 def _show(call: Call, directory: RunDirectory, verdict: Verdict, *, expect: Expectation | None, report: bool) -> int:
     """Print the verdict, and only then draw the report: whatever breaks there, the verdict has been said."""
-    seed, code = directory.read_run().seed, expected_exit_code(verdict, expect)
-    call.answer(verdict_text(verdict, seed=seed, paint=call.paint_out) + "\n")
+    record, code = directory.read_run(), expected_exit_code(verdict, expect)
+    call.answer(verdict_text(verdict, seed=record.seed, paint=call.paint_out) + "\n")
     if expect is not None:
         met = call.paint_out("as expected", "green") if code == 0 else call.paint_out("not as expected", "red")
         call.answer(f"{met}: {expect}")
     if report:
         call.answer(f"report  {_write_report(call, directory)}")
-    call.answer(f"again   {replay_command(directory.path)}\nseed    {seed}")
+    call.answer(f"again   {replay_command(directory.path)}")
+    if anew := run_command(record):
+        call.answer(f"anew    {anew}")
+    call.answer(f"seed    {record.seed}")
     return code
 
 
@@ -172,14 +200,16 @@ def _show_json(
     call: Call, directory: RunDirectory, verdict: Verdict, *, expect: Expectation | None, report: bool
 ) -> int:
     """As `_show`, in one JSON document."""
+    record = directory.read_run()
     answer = VerdictAnswer(
         validity=verdict.validity,
         signature=verdict.signature,
         exit_code=expected_exit_code(verdict, expect),
-        seed=directory.read_run().seed,
+        seed=record.seed,
         directory=str(directory.path),
         report=str(_write_report(call, directory)) if report else None,
         replay=replay_command(directory.path),
+        run=run_command(record),
         expected=None if expect is None else str(expect),
         checks=verdict.checks,
     )

@@ -20,7 +20,7 @@ from histrio.environments.environment import Progress
 from histrio.store import RunDirectory
 from histrio.trial import Trial, TrialSpec
 
-__all__ = ["HistoryQuestion", "Replayed", "Services"]
+__all__ = ["HistoryAnswer", "HistoryQuestion", "Replayed", "Services"]
 
 
 class Replayed(Protocol):
@@ -48,15 +48,24 @@ class Replayed(Protocol):
 
 
 class HistoryQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """How a history file that lies outside a run directory is to be judged."""
+    """How a history file is to be judged by itself."""
 
     model: str
     initial: msgspec.Raw | None = None
     """The state before the first operation, as JSON; None: the model's own."""
     format: str | None = None
-    """None: recognised by the file's name and content."""
+    """Files of another format are refused; None: any that is recognised."""
     budget: int | None = None
-    """Configurations to explore for each key before the answer is `unknown`; None: the checker's own limit."""
+    """Configurations to explore before the answer is `unknown`; None: the checker's own limit."""
+    whole: bool = True
+    """Whether the last line must be finished; it need not in a run that was cut off."""
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the checker says of one file."""
+
+    result: CheckResult
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +81,5 @@ class Services:
     """Reads a judged run directory, gives the path of report.html."""
     replay: Callable[[Path, Path], Replayed]
     """(recorded run directory, store for the replay)"""
-    check_history: Callable[[Path, HistoryQuestion], CheckResult]
+    check_history: Callable[[Path, HistoryQuestion], HistoryAnswer]
     now: Callable[[], datetime] = utc_now

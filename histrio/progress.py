@@ -6,6 +6,7 @@ directory; progress is never recorded and never judged.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -51,13 +52,16 @@ class ProgressPrinter:
     def close(self) -> None:
         """Wipe the live line; plain lines stay."""
         if self._live and self._shown_at is not None:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
 
     def _show(self, line: str) -> None:
         if self._live:
             columns = shutil.get_terminal_size().columns
-            self._stream.write(f"\r\x1b[K{line[: columns - 1]}")
+            self._write(f"\r\x1b[K{line[: columns - 1]}")
         else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
+            self._write(line + "\n")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # that nobody watches is no reason to break off
+            self._stream.write(text)
+            self._stream.flush()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from checker.records import FaultPlanned, RunEnd, RunRecord
+from histrio.config import command_line
 from histrio.engine import Engine
 from histrio.environments.environment import Environment, Progress
 from histrio.judge import BLACK_BOX, CHECKS
@@ -23,6 +24,7 @@ from histrio.systems.system import SimulatedSystem
 from histrio.trial import Trial, spec_to_json
 from histrio.version import VERSION
 from nemesis.injector import Injector
+from nemesis.plan import Plan
 from nemesis.registry import kind_named
 from workloads.registry import workload_named
 
@@ -44,23 +46,30 @@ def execute(
     directory.write_run(record)
     directory.write_plan(trial.plan)
     system = _prepare(trial)
+    injector = Injector(trial.plan, trial.plan.seed)
+    engine = Engine(trial, workload_named(trial.plan.workload), workload_options(trial.spec), injector)
+    world = environment or ENVIRONMENTS[trial.spec.environment]
     recorder = Recorder(directory.path, system.translate)
     try:
         for planned in _planned(trial):
             recorder.fault(planned)
-        options = workload_options(trial.spec)
-        engine = Engine(trial, workload_named(trial.plan.workload), options, Injector(trial.plan, trial.plan.seed))
-        world = environment or ENVIRONMENTS[trial.spec.environment]
         conducted = world.conduct(trial, system, engine, recorder, on_progress)
     except Exception as error:
-        recorder.close()
-        end = RunEnd(time_ns=0, reason="error", error=f"{type(error).__name__}: {error}")
-        directory.mark_end(end)
+        directory.mark_end(RunEnd(time_ns=0, reason="error", error=f"{type(error).__name__}: {error}"))
         raise
-    recorder.close()
+    finally:
+        recorder.close()
+    directory.write_plan(_resolved(trial.plan, injector))
     directory.write_run(
         msgspec.structs.replace(record, phases=conducted.phases, exits=conducted.exits, end=conducted.end)
     )
+
+
+def _resolved(plan: Plan, injector: Injector) -> Plan:
+    """The plan with the nodes that each fault hit: a reader's help, ignored on replay."""
+    hit = {outcome.id: outcome.resolved for outcome in injector.outcomes()}
+    faults = tuple(msgspec.structs.replace(fault, resolved=hit[fault.id] or None) for fault in plan.faults)
+    return msgspec.structs.replace(plan, faults=faults)
 
 
 def _prepare(trial: Trial) -> SimulatedSystem:
@@ -106,6 +115,6 @@ def _run_record(trial: Trial, directory: RunDirectory) -> RunRecord:
         rate_hz=spec.rate_hz,
         concurrency=spec.concurrency,
         checks=tuple(CHECKS if spec.white_box else BLACK_BOX),
-        command=f"histrio replay {directory.path}",
+        command=command_line(spec),
         spec=spec_to_json(spec),
     )

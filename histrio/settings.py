@@ -67,7 +67,7 @@ class Setting:
 # ── readers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(ms|s|m|h|)")
 _PER_NODE = re.compile(r"(\d*)n")
 
 
@@ -205,7 +205,7 @@ def _show_pairs(value: object) -> tuple[str, ...]:
 
 
 def _show_number(value: object) -> tuple[str, ...]:
-    return (f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value),)
+    return (str(int(value)) if isinstance(value, float) and value.is_integer() else str(value),)
 
 
 def _show_seconds(value: object) -> tuple[str, ...]:

@@ -68,6 +68,8 @@ class RunDirectory:
                 why="it becomes a folder of the store, beside the link `latest`",
                 fix="use letters, digits, dot, dash and underscore, as in --name nightly-5n",
             )
+        if (store / LATEST).exists() and not (store / LATEST).is_symlink():
+            raise _latest_is_taken(store / LATEST, "something else stands there")
         stem = f"{started_at.astimezone(UTC).strftime(_TIME)}-s{seed}"
         with disk_errors(store / name):
             (store / name).mkdir(parents=True, exist_ok=True)
@@ -218,6 +220,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn an OSError into a HarnessFailure that names its file, or `path` where it does not say."""
     try:
         yield
+    except BrokenPipeError:  # a reader of our output has gone: no matter of disks
+        raise
     except OSError as error:
         raise HarnessFailure(
             f"cannot write {error.filename or path}: {error.strerror or error}",
@@ -248,11 +252,15 @@ def _point_latest(store: Path, path: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise UsageProblem(
-            f"cannot make {link} a link to the newest run: {error.strerror or error}",
-            why="the store keeps a link `latest`, so that nobody has to copy a run's name",
-            fix=f"move {link} away, or name another place with --store",
-        ) from error
+        raise _latest_is_taken(link, error.strerror or str(error)) from error
+
+
+def _latest_is_taken(link: Path, reason: str) -> UsageProblem:
+    return UsageProblem(
+        f"cannot make {link} a link to the newest run: {reason}",
+        why="the store keeps a link `latest`, so that nobody has to copy a run's name",
+        fix=f"move {link} away, or name another place with --store",
+    )
 
 
 def _replace(path: Path, document: msgspec.Struct) -> None:

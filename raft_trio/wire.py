@@ -31,6 +31,7 @@ __all__ = [
     "FrameTooLarge",
     "Hello",
     "encode",
+    "encode_peer_frame",
 ]
 
 VERSION = 1
@@ -89,6 +90,17 @@ def encode(value: Hello | PeerFrame | ClientRequest | ClientReply) -> bytes:
     """One frame."""
     payload = _encoder.encode(value)
     return _LENGTH.pack(len(payload)) + payload
+
+
+def encode_peer_frame(frame: PeerFrame, *, limit: int = FRAME_BYTES_MAX) -> bytes:
+    """One frame, or several where one would exceed the receiver's limit. Message numbers stay what they were."""
+    encoded = encode(frame)
+    if len(encoded) - _LENGTH.size <= limit or len(frame.messages) == 1:
+        return encoded
+    half = len(frame.messages) // 2
+    front = PeerFrame(frame.source, frame.incarnation, frame.first, frame.messages[:half])
+    back = PeerFrame(frame.source, frame.incarnation, frame.first + half, frame.messages[half:])
+    return encode_peer_frame(front, limit=limit) + encode_peer_frame(back, limit=limit)
 
 
 class Decoder:

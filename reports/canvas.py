@@ -16,7 +16,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from reports.fault_story import FaultStory
+from checker.faults import FaultSummary
 from reports.wording import printable
 
 if TYPE_CHECKING:
@@ -40,22 +40,23 @@ INK = "#010203"
 GRID = "#040506"
 WIDTH_IN = 10.5
 LEFT_IN, RIGHT_IN, BOTTOM_IN = 1.3, 0.15, 0.45
+TOP_IN, LEGEND_IN = 0.05, 0.23
 RASTER_DPI = 160
 LABEL_ROWS = 3
 LABEL_ROW_IN = 0.15
 LABEL_CHARACTER_IN = 0.065
 
-# Okabe and Ito's palette: told apart with any common colour blindness, on white and on black.
-OUTCOME_COLOURS: Mapping[str, str] = {"ok": "#0072b2", "info": "#e69f00", "fail": "#cc79a7"}
+# After Okabe and Ito: told apart with any common colour blindness; shifted to be legible on white and on black.
+OUTCOME_COLOURS: Mapping[str, str] = {"ok": "#1f83c4", "info": "#e69f00", "fail": "#cc79a7"}
 FAMILY_COLOURS: Mapping[str, str] = {
-    "partition": "#0072b2",
+    "partition": "#1f83c4",
     "kill": "#d55e00",
-    "pause": "#e69f00",
+    "pause": "#c98500",
     "power-loss": "#cc79a7",
-    "net": "#56b4e9",
+    "net": "#3d9fd6",
     "clock": "#009e73",
     "disk": "#9467bd",
-    "resources": "#b8a100",
+    "resources": "#9a8700",
     "membership": "#8c564b",
     "transfer": "#17a2a2",
     "snapshot": "#7f7f7f",
@@ -112,7 +113,7 @@ def text_colour_on(colour: str) -> str:
     return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 135 else "black"
 
 
-def fault_span_s(fault: FaultStory, end_s: float) -> tuple[float, float] | None:
+def fault_span_s(fault: FaultSummary, end_s: float) -> tuple[float, float] | None:
     """When the fault was on, in seconds; until the end of the run if it was never undone. None: never applied."""
     if fault.applied_ns is None:
         return None
@@ -122,11 +123,19 @@ def fault_span_s(fault: FaultStory, end_s: float) -> tuple[float, float] | None:
 class Panel:
     """A figure of the common width whose time axis starts and ends where all others do."""
 
-    def __init__(self, *, end_s: float, height_in: float, label: str, faults: Sequence[FaultStory] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        end_s: float,
+        height_in: float,
+        label: str,
+        faults: Sequence[FaultSummary] = (),
+        legend_in: float = LEGEND_IN,
+    ) -> None:
         self._end_s = max(end_s, 1e-9)
         labels = _label_rows(faults, self._end_s)
         rows = 1 + max(labels.values(), default=-1)
-        top_in = 0.28 + rows * LABEL_ROW_IN
+        top_in = TOP_IN + legend_in + rows * LABEL_ROW_IN
         total_in = height_in + BOTTOM_IN + top_in
         self.figure = Figure(figsize=(WIDTH_IN, total_in))
         width = (WIDTH_IN - LEFT_IN - RIGHT_IN) / WIDTH_IN
@@ -140,7 +149,9 @@ class Panel:
 
     def legend(self) -> None:
         """Put the legend on one line above the plot, at the right."""
-        entries = max(1, len(self.axes.get_legend_handles_labels()[1]))
+        entries = len(self.axes.get_legend_handles_labels()[1])
+        if not entries:
+            return
         self.axes.legend(
             loc="lower right",
             bbox_to_anchor=(1.0, 1.0 + self._rows_fraction),
@@ -149,7 +160,7 @@ class Panel:
             markerscale=1.6,
         )
 
-    def _shade(self, faults: Sequence[FaultStory], labels: Mapping[str, int], height_in: float) -> None:
+    def _shade(self, faults: Sequence[FaultSummary], labels: Mapping[str, int], height_in: float) -> None:
         for fault in faults:
             span = fault_span_s(fault, self._end_s)
             if span is None:
@@ -167,7 +178,7 @@ class Panel:
                 )
 
 
-def _label_rows(faults: Sequence[FaultStory], end_s: float) -> dict[str, int]:
+def _label_rows(faults: Sequence[FaultSummary], end_s: float) -> dict[str, int]:
     """Row above the plot for each fault's label; faults whose label would cover another's get none."""
     inch_per_s = (WIDTH_IN - LEFT_IN - RIGHT_IN) / end_s
     free_from = [0.0] * LABEL_ROWS

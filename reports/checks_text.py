@@ -10,7 +10,10 @@ from reports.run_record import Operation, RunData
 from reports.timeline import OPERATIONS_MAX, text_timeline
 from reports.wording import printable, value_text
 
-__all__ = ["budget_text", "check_title", "concerned", "story_lines"]
+__all__ = ["budget_text", "check_title", "concerned", "detail_lines", "story_lines"]
+
+LINES_MAX = 300
+LINE_LENGTH_MAX = 500
 
 
 def check_title(check: CheckResult) -> str:
@@ -44,10 +47,17 @@ def concerned(data: RunData, check: CheckResult) -> tuple[Operation, ...]:
     return tuple(by_index[index] for index in check.evidence.indexes if index in by_index)
 
 
+def detail_lines(check: CheckResult) -> tuple[str, ...]:
+    """The check's own lines of text, each and all cut to what a page bears."""
+    details = check.evidence.details
+    lines = tuple(printable(line, length_max=LINE_LENGTH_MAX) for line in details[:LINES_MAX])
+    return lines if len(details) <= LINES_MAX else (*lines, f"… {len(details) - LINES_MAX:,} more in verdict.json")
+
+
 def story_lines(data: RunData, check: CheckResult) -> tuple[str, ...]:
     """The violation as lines of text: the check's own words, or else a timeline of the operations it names."""
     if check.evidence.details:
-        return tuple(printable(line) for line in check.evidence.details)
+        return detail_lines(check)
     operations = concerned(data, check)
     cut = len(operations) - OPERATIONS_MAX
     return ((f"({cut} earlier operations are not shown)",) if cut > 0 else ()) + text_timeline(operations)

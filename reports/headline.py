@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from checker.faults import FaultStatus
 from checker.records import CheckResult, Validity, Verdict
 from reports.run_record import RunData
 from reports.statistics import Availability
 from reports.wording import counted, duration, percent, printable, value_text
 
-__all__ = ["Banner", "banner", "by_severity", "replay_command", "sentence", "worst_checks"]
+__all__ = ["Banner", "banner", "by_severity", "fault_kinds", "replay_command", "sentence", "worst_checks"]
 
 ENVIRONMENT_WORDS = {"sim": "simulated", "local": "on local processes", "docker": "in containers"}
 
@@ -70,6 +71,16 @@ def sentence(data: RunData, frame: pd.DataFrame, found: Availability) -> str:
     return f"{', '.join(parts)}; {'; '.join(outcome)}."
 
 
+def fault_kinds(data: RunData) -> tuple[tuple[str, str], ...]:
+    """What became of the faults of each kind: (`kill`, `3 effective, 1 no-effect`), sorted by kind."""
+    rows = []
+    for kind in sorted({fault.kind for fault in data.faults}):
+        statuses = [fault.status for fault in data.faults if fault.kind == kind]
+        counts = [f"{statuses.count(status)} {status}" for status in FaultStatus if status in statuses]
+        rows.append((printable(kind), ", ".join(counts)))
+    return tuple(rows)
+
+
 def _what_was_run(data: RunData) -> str:
     run = data.run
     bug = f" with the planted bug {printable(run.bug)}" if run.bug else ""
@@ -88,7 +99,7 @@ def _operations(data: RunData, frame: pd.DataFrame) -> str:
 
 
 def _faults(data: RunData) -> str:
-    effective = [fault for fault in data.faults if fault.status == "effective"]
+    effective = [fault for fault in data.faults if fault.status is FaultStatus.EFFECTIVE]
     if not data.faults:
         return "no faults"
     if not effective:

@@ -16,21 +16,23 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from checker.faults import FaultStatus
 from checker.records import CheckResult
-from reports.checks_text import budget_text, check_title, concerned, story_lines
-from reports.headline import banner, by_severity, replay_command, worst_checks
+from reports.checks_text import budget_text, check_title, concerned, detail_lines, story_lines
+from reports.headline import banner, by_severity, fault_kinds, replay_command, worst_checks
 from reports.plots import Plot
 from reports.run_record import RunData
 from reports.statistics import UNAVAILABLE_S, Availability, function_table, recoveries
-from reports.timeline import timeline_svg
+from reports.timeline import OPERATIONS_MAX, timeline_svg
 from reports.wording import clock, counted, duration, percent, printable, value_text
 
 __all__ = ["render_page"]
 
 CHECKS_MAX = 200
 FAULTS_MAX = 400
+FAULTS_OPEN_MAX = 25
+"""A longer table is folded: what became of each kind stands above it."""
 STORIES_MAX = 5
-DETAILS_MAX = 400
 PLAN_LENGTH_MAX = 100_000
 
 _COPY_SCRIPT = """
@@ -73,7 +75,8 @@ def render_page(
         signature=printable(data.verdict.signature or "") if data.verdict else "",
         faults=_fault_rows(data, frame)[:FAULTS_MAX],
         faults_left=max(0, len(data.faults) - FAULTS_MAX),
-        fault_counts=_fault_counts(data),
+        fault_kinds=fault_kinds(data),
+        faults_fold=len(data.faults) > FAULTS_OPEN_MAX,
         plots=[(plot, Markup(plot.svg)) for plot in plots],
         availability=_availability_text(found),
         functions=_function_rows(frame),
@@ -135,6 +138,7 @@ class _Story:
     anomaly: str
     summary: str
     timeline: Markup
+    undrawn: int
     lines: tuple[str, ...]
     figures: tuple[tuple[str, str], ...]
 
@@ -147,7 +151,8 @@ def _story(data: RunData, check: CheckResult) -> _Story:
         anomaly=printable(check.anomaly or ""),
         summary=printable(check.evidence.summary),
         timeline=drawn,
-        lines=story_lines(data, check)[:DETAILS_MAX],
+        undrawn=max(0, len(operations) - OPERATIONS_MAX),
+        lines=story_lines(data, check),
         figures=_figures(check),
     )
 
@@ -179,7 +184,7 @@ def _check_row(check: CheckResult) -> _CheckRow:
         tone=look.tone,
         anomaly=printable(check.anomaly or ""),
         summary=printable(check.evidence.summary),
-        details=tuple(printable(line) for line in check.evidence.details[:DETAILS_MAX]),
+        details=detail_lines(check),
         figures=_figures(check),
         budget=budget_text(check),
     )
@@ -203,8 +208,8 @@ class _FaultRow:
     tone: str
 
 
-_FAULT_SIGNS = {"effective": "✓", "no-effect": "∅", "unverified": "?"}
-_FAULT_TONES = {"effective": "valid", "no-effect": "vacuous", "unverified": "unknown"}
+_FAULT_SIGNS = {FaultStatus.EFFECTIVE: "✓", FaultStatus.NO_EFFECT: "∅", FaultStatus.UNVERIFIED: "?"}
+_FAULT_TONES = {FaultStatus.EFFECTIVE: "valid", FaultStatus.NO_EFFECT: "vacuous", FaultStatus.UNVERIFIED: "unknown"}
 
 
 def _fault_rows(data: RunData, frame: pd.DataFrame) -> list[_FaultRow]:
@@ -216,13 +221,13 @@ def _fault_rows(data: RunData, frame: pd.DataFrame) -> list[_FaultRow]:
             when = f"{clock(fault.applied_ns)} to the end"
         else:
             when = f"{clock(fault.applied_ns)} to {clock(fault.undone_ns)}"
-        counts = "never counted" if fault.counts is None else ", ".join(f"{name} {n:,}" for name, n in fault.counts)
+        counts = ", ".join(f"{name} {count:,}" for name, count in sorted(fault.counts.items())) or fault.cause
         rows.append(
             _FaultRow(
                 id=printable(fault.id),
                 kind=printable(fault.kind),
                 when=when,
-                nodes=printable(" ".join(fault.nodes)),
+                nodes=printable(" ".join(fault.resolved)),
                 rule=printable(fault.rule),
                 counts=printable(counts),
                 status=fault.status,
@@ -237,11 +242,6 @@ def _fault_rows(data: RunData, frame: pd.DataFrame) -> list[_FaultRow]:
 
 def _seconds(seconds: float | None) -> str:
     return "" if seconds is None or math.isnan(seconds) else duration(seconds)
-
-
-def _fault_counts(data: RunData) -> str:
-    statuses = [fault.status for fault in data.faults]
-    return ", ".join(f"{statuses.count(status)} {status}" for status in _FAULT_SIGNS if status in statuses)
 
 
 # ── figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────

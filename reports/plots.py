@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from checker.faults import FaultStatus, FaultSummary
 from reports.canvas import (
     GRID,
     INK,
@@ -27,7 +28,6 @@ from reports.canvas import (
     text_colour_on,
     to_svg,
 )
-from reports.fault_story import FaultStory
 from reports.run_record import Incarnation, RunData
 from reports.statistics import Availability, Recovery, availability, latency_quantiles, recoveries, throughput
 from reports.wording import duration
@@ -38,8 +38,9 @@ PLOT_NAMES = ("latency", "quantiles", "throughput", "availability", "leaders", "
 """Every plot there may be; the stems of the files in plots/."""
 VECTOR_POINTS_MAX = 800
 """Above this the points of a scatter become one image: 12,000 vector markers would weigh more than a megabyte."""
+LIFE_COLOUR = "#8b949e"
 ROLE_COLOURS = {"candidate": "#d55e00", "pre-candidate": "#e69f00"}
-LEADER_COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#56b4e9")
+LEADER_COLOURS = ("#1f83c4", "#009e73", "#cc79a7", "#e69f00")
 """Taken in turn by term, so that a change of leader is a change of colour."""
 
 
@@ -62,14 +63,14 @@ def draw_plots(data: RunData, frame: pd.DataFrame) -> tuple[Plot, ...]:
 def _draw(data: RunData, frame: pd.DataFrame) -> tuple[Plot, ...]:
     end_s = data.end_ns / 1e9
     plots: list[Plot] = []
+    if frame["latency_s"].notna().any():
+        plots.append(_latency(frame, data.faults, end_s))
+    if (frame["outcome"] == "ok").any():
+        plots.append(_quantiles(frame, data.faults, end_s))
     if len(frame):
-        plots += [
-            _latency(frame, data.faults, end_s),
-            _throughput(frame, data.faults, end_s),
-            _availability(availability(frame), recoveries(frame, data.faults), data.faults, end_s),
-        ]
-        if (frame["outcome"] == "ok").any():
-            plots.insert(1, _quantiles(frame, data.faults, end_s))
+        found = availability(frame)
+        plots.append(_throughput(frame, data.faults, end_s))
+        plots.append(_availability(found, recoveries(frame, data.faults), data.faults, end_s))
     if data.trace is not None:
         plots.append(_leaders(data.trace.incarnations, data.faults, end_s))
     if data.faults:
@@ -84,7 +85,7 @@ def _plot(figure: Figure, name: str, title: str, alt: str) -> Plot:
 # ── latency ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _latency(frame: pd.DataFrame, faults: Sequence[FaultStory], end_s: float) -> Plot:
+def _latency(frame: pd.DataFrame, faults: Sequence[FaultSummary], end_s: float) -> Plot:
     panel = Panel(end_s=end_s, height_in=2.4, label="latency", faults=faults)
     markers = {"ok": "o", "fail": "x", "info": "^"}
     many = len(frame) > VECTOR_POINTS_MAX
@@ -109,11 +110,11 @@ def _latency(frame: pd.DataFrame, faults: Sequence[FaultStory], end_s: float) ->
     return _plot(panel.figure, "latency", "Latency of every operation, by outcome", alt)
 
 
-def _quantiles(frame: pd.DataFrame, faults: Sequence[FaultStory], end_s: float) -> Plot:
+def _quantiles(frame: pd.DataFrame, faults: Sequence[FaultSummary], end_s: float) -> Plot:
     quantiles = latency_quantiles(frame)
     panel = Panel(end_s=end_s, height_in=1.8, label="latency, ok only", faults=faults)
     lines = (
-        ("median", quantiles.p50_s, "#0072b2", "-"),
+        ("median", quantiles.p50_s, "#1f83c4", "-"),
         ("95 %", quantiles.p95_s, "#009e73", "--"),
         ("99 %", quantiles.p99_s, "#e69f00", "-."),
         ("max", quantiles.max_s, "#cc79a7", ":"),
@@ -134,13 +135,13 @@ def _log_latency(axes: Axes) -> None:
     if high / low < 30:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 # ── throughput and availability ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _throughput(frame: pd.DataFrame, faults: Sequence[FaultStory], end_s: float) -> Plot:
+def _throughput(frame: pd.DataFrame, faults: Sequence[FaultSummary], end_s: float) -> Plot:
     rates = throughput(frame, end_s=end_s)
     panel = Panel(end_s=end_s, height_in=1.5, label="operations / s", faults=faults)
     base = np.zeros(len(rates.time_s))
@@ -165,7 +166,7 @@ def _throughput(frame: pd.DataFrame, faults: Sequence[FaultStory], end_s: float)
 
 
 def _availability(
-    found: Availability, recovered: Sequence[Recovery], faults: Sequence[FaultStory], end_s: float
+    found: Availability, recovered: Sequence[Recovery], faults: Sequence[FaultSummary], end_s: float
 ) -> Plot:
     panel = Panel(end_s=end_s, height_in=0.42, label="", faults=faults)
     axes = panel.axes
@@ -192,9 +193,9 @@ def _availability(
 # ── leaders and terms ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _leaders(lives: Sequence[Incarnation], faults: Sequence[FaultStory], end_s: float) -> Plot:
+def _leaders(lives: Sequence[Incarnation], faults: Sequence[FaultSummary], end_s: float) -> Plot:
     nodes = sorted({life.node for life in lives})
-    panel = Panel(end_s=end_s, height_in=0.3 * len(nodes) + 0.1, label="", faults=faults)
+    panel = Panel(end_s=end_s, height_in=0.3 * len(nodes) + 0.1, label="", faults=faults, legend_in=0.0)
     for life in lives:
         _draw_life(panel.axes, life, nodes.index(life.node), end_s)
     panel.axes.set_ylim(len(nodes) - 0.4, -0.6)
@@ -205,7 +206,7 @@ def _leaders(lives: Sequence[Incarnation], faults: Sequence[FaultStory], end_s: 
 
 
 def _draw_life(axes: Axes, life: Incarnation, lane: int, end_s: float) -> None:
-    axes.hlines(lane, life.first_ns / 1e9, life.last_ns / 1e9, color=GRID, linewidth=1.5, zorder=1)
+    axes.hlines(lane, life.first_ns / 1e9, life.last_ns / 1e9, color=LIFE_COLOUR, linewidth=2, zorder=1)
     ends = [change.time_ns for change in life.roles[1:]] + [life.last_ns]
     for change, end_ns in zip(life.roles, ends, strict=True):
         begin_s, length_s = change.time_ns / 1e9, (end_ns - change.time_ns) / 1e9
@@ -232,7 +233,7 @@ def _draw_life(axes: Axes, life: Incarnation, lane: int, end_s: float) -> None:
 def _faults(data: RunData, end_s: float) -> Plot:
     kinds = list(dict.fromkeys(fault.kind for fault in sorted(data.faults, key=lambda f: (f.family, f.kind))))
     lanes = [*(["phase"] if data.run.phases else []), *kinds]
-    panel = Panel(end_s=end_s, height_in=0.3 * len(lanes) + 0.1, label="")
+    panel = Panel(end_s=end_s, height_in=0.3 * len(lanes) + 0.1, label="", legend_in=0.0)
     for phase in data.run.phases:
         _draw_phase(
             panel.axes, phase.name, phase.begin_ns / 1e9, end_s if phase.end_ns is None else phase.end_ns / 1e9, end_s
@@ -252,16 +253,16 @@ def _draw_phase(axes: Axes, name: str, begin_s: float, stop_s: float, end_s: flo
         axes.text((begin_s + stop_s) / 2, 0, plain(name), ha="center", va="center_baseline", fontsize=7)
 
 
-def _draw_fault(axes: Axes, fault: FaultStory, lane: int, end_s: float) -> None:
+def _draw_fault(axes: Axes, fault: FaultSummary, lane: int, end_s: float) -> None:
     span = fault_span_s(fault, end_s)
     if span is None:
         return
     begin_s, stop_s = span
     colour = family_colour(fault.family)
     face, hatch, line = {
-        "effective": (colour, None, "-"),
-        "no-effect": ("none", "////", "-"),
-        "unverified": ("none", None, ":"),
+        FaultStatus.EFFECTIVE: (colour, None, "-"),
+        FaultStatus.NO_EFFECT: ("none", "////", "-"),
+        FaultStatus.UNVERIFIED: ("none", None, ":"),
     }[fault.status]
     length_s = max(stop_s - begin_s, 0.003 * end_s)
     axes.broken_barh(
@@ -275,7 +276,7 @@ def _draw_fault(axes: Axes, fault: FaultStory, lane: int, end_s: float) -> None:
     )
     if fault.healed_ns is not None:
         axes.hlines(lane, stop_s, fault.healed_ns / 1e9, color=colour, linewidth=1.5, zorder=1)
-    label = plain(" ".join(fault.nodes))
+    label = plain(" ".join(fault.resolved))
     if length_s > (0.0075 * len(label) + 0.005) * end_s and label:
-        ink = text_colour_on(colour) if fault.status == "effective" else INK
+        ink = text_colour_on(colour) if fault.status is FaultStatus.EFFECTIVE else INK
         axes.text(begin_s + length_s / 2, lane, label, color=ink, ha="center", va="center_baseline", fontsize=7)

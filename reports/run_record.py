@@ -1,7 +1,7 @@
 """What a finished run directory says: read, paired and typed, ready to be counted and drawn.
 
 Here belongs reading, including directories of runs that were cut off. Counting is `reports.statistics`; judging happens
-nowhere in this package. Every absence that a reviewer should know of becomes a sentence in `RunData.notes`.
+nowhere in this package. Whatever is missing becomes a sentence in `RunData.notes` or `RunData.absences`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from checker.errors import MalformedInput
+from checker.errors import CheckerError, MalformedInput
+from checker.faults import FaultSummary, summarize_faults
 from checker.jsonl import read_jsonl
 from checker.records import FaultLine, HistoryLine, LineType, RunRecord, Validity, Verdict
-from reports.fault_story import FaultStory, fault_stories
 
 __all__ = ["Incarnation", "Operation", "PlanFile", "RoleChange", "RunData", "Trace", "read_run"]
 
@@ -90,13 +90,15 @@ class RunData:
     run: RunRecord
     operations: tuple[Operation, ...]
     """In the order of their invocations."""
-    faults: tuple[FaultStory, ...]
+    faults: tuple[FaultSummary, ...]
     """In the order of the plan."""
     trace: Trace | None
     verdict: Verdict | None
     plan: PlanFile | None
     notes: tuple[str, ...]
-    """What is missing or was cut off, one sentence each."""
+    """How the run or its record was cut off, one sentence each: said at the top of the page."""
+    absences: tuple[str, ...]
+    """What was not recorded, one sentence each: said where the page lists what was not tested."""
     end_ns: int
     """End of the run; for one without an end mark, the last instant that was recorded."""
 
@@ -117,10 +119,10 @@ def read_run(directory: Path) -> RunData:
     Only run.json must exist. A run that says it completed must also have its history. Raises MalformedInput.
     """
     run = _decode_file(directory / "run.json", RunRecord)
-    notes = list(_notes_of_the_end(run))
+    notes, absences = list(_notes_of_the_end(run)), list[str]()
     history: Sequence[HistoryLine] = _lines(directory, "history", HistoryLine, run, notes)
-    fault_lines: Sequence[FaultLine] = _lines(directory, "faults", FaultLine, run, notes)
-    trace_lines: Sequence[_NarrowLine] = _lines(directory, "trace", _NarrowLine, run, notes)
+    fault_lines: Sequence[FaultLine] = _lines(directory, "faults", FaultLine, run, absences)
+    trace_lines: Sequence[_NarrowLine] = _lines(directory, "trace", _NarrowLine, run, absences)
     operations = _pair(history, directory / "history.jsonl")
     if not operations:
         notes.append("No client ever invoked an operation: there is nothing to measure.")
@@ -132,11 +134,12 @@ def read_run(directory: Path) -> RunData:
     return RunData(
         run=run,
         operations=operations,
-        faults=fault_stories(fault_lines),
-        trace=_trace(trace_lines),
+        faults=_faults(fault_lines, directory / "faults.jsonl"),
+        trace=_trace(trace_lines, end_ns, absences),
         verdict=verdict,
         plan=_plan(directory / "plan.json"),
         notes=tuple(notes),
+        absences=tuple(absences),
         end_ns=end_ns,
     )
 
@@ -255,8 +258,11 @@ class _NarrowLine(msgspec.Struct, frozen=True, gc=False):
     event: _NarrowEvent
 
 
-def _trace(lines: Sequence[_NarrowLine]) -> Trace | None:
+def _trace(lines: Sequence[_NarrowLine], end_ns: int, absences: list[str]) -> Trace | None:
     if not lines:
+        return None
+    if min(line.local_ns for line in lines) > end_ns:
+        absences.append("The nodes' clocks do not start with the run: their leaders cannot be put on its time axis.")
         return None
     first: dict[tuple[str, int], int] = {}
     last: dict[tuple[str, int], int] = {}
@@ -271,6 +277,13 @@ def _trace(lines: Sequence[_NarrowLine]) -> Trace | None:
             roles[life].append(RoleChange(line.local_ns, line.event.role, line.event.term))
     lives = [Incarnation(*life, first[life], last[life], tuple(roles[life])) for life in sorted(first)]
     return Trace(len(lines), tuple(lives))
+
+
+def _faults(lines: Sequence[FaultLine], path: Path) -> tuple[FaultSummary, ...]:
+    try:
+        return summarize_faults(lines)
+    except CheckerError as error:
+        raise MalformedInput(path, None, str(error)) from None
 
 
 def _plan(path: Path) -> PlanFile | None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.fault_story import FaultStory
+from checker.faults import FaultSummary
 from reports.frame import OUTCOMES
 
 __all__ = [
@@ -124,12 +124,14 @@ def throughput(frame: pd.DataFrame, *, end_s: float) -> Throughput:
     """Completions by time of return; operations still open at the end count as info there."""
     width_s = _bucket_width(end_s)
     buckets = max(1, int(np.ceil(end_s / width_s - 1e-9)))
-    place = np.minimum((frame["return_s"].to_numpy(dtype=np.float64) / width_s).astype(np.int64), buckets - 1)
+    widths = frame["return_s"].to_numpy(dtype=np.float64) / width_s + 1e-9  # 3.0 / 0.2 is a hair below 15
+    place = np.minimum(widths.astype(np.int64), buckets - 1)
     outcomes = frame["outcome"].to_numpy()
     rates = {
         name: np.bincount(place[outcomes == name], minlength=buckets).astype(np.float64) / width_s for name in OUTCOMES
     }
-    return Throughput(width_s, np.arange(buckets) * width_s, rates)
+    edges: Floats = np.asarray(np.arange(buckets) * width_s, dtype=np.float64)
+    return Throughput(width_s, edges, rates)
 
 
 def _bucket_width(end_s: float) -> float:
@@ -201,7 +203,7 @@ class Recovery:
     after_heal_s: float | None
 
 
-def recoveries(frame: pd.DataFrame, faults: tuple[FaultStory, ...]) -> tuple[Recovery, ...]:
+def recoveries(frame: pd.DataFrame, faults: tuple[FaultSummary, ...]) -> tuple[Recovery, ...]:
     """One per fault, in the same order."""
     ok = frame[frame["outcome"] == "ok"].sort_values("call_s", kind="stable")
     calls = ok["call_s"].to_numpy(dtype=np.float64)

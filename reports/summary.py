@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from reports.checks_text import budget_text, check_title, story_lines
-from reports.headline import banner, by_severity, replay_command, worst_checks
+from reports.headline import banner, by_severity, fault_kinds, replay_command, worst_checks
 from reports.run_record import RunData
 from reports.wording import counted, printable
 
@@ -63,15 +63,7 @@ def _violation(data: RunData) -> list[str]:
 def _faults(data: RunData) -> list[str]:
     if not data.faults:
         return []
-    parts = []
-    for kind in sorted({fault.kind for fault in data.faults}):
-        statuses = [fault.status for fault in data.faults if fault.kind == kind]
-        counts = [
-            f"{statuses.count(status)} {status}"
-            for status in ("effective", "no-effect", "unverified")
-            if status in statuses
-        ]
-        parts.append(f"{_escaped(kind)} ({', '.join(counts)})")
+    parts = [f"{_escaped(kind)} ({counts})" for kind, counts in fault_kinds(data)]
     return [f"**{counted(len(data.faults), 'fault')}**: {', '.join(parts)}"]
 
 

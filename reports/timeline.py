@@ -9,12 +9,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from markupsafe import Markup
 
+from checker.faults import FaultSummary
 from reports.canvas import FAMILY_COLOURS, OUTCOME_COLOURS, fault_span_s
-from reports.fault_story import FaultStory
 from reports.run_record import Operation
 from reports.wording import clock, duration, operation_text, printable
 
@@ -28,6 +28,10 @@ CHARACTER = 6.9
 """Width of one character of the labels' fixed-width font at 11 px."""
 STRETCH_MEDIANS_MAX = 6.0
 """A stretch longer than this many medians is cut to it."""
+STRETCH_MIN = 3.0
+"""Endpoints of nearly the same instant still have an order that must be seen."""
+BOX_WIDTH_MIN = 2.0
+"""Less than `STRETCH_MIN`: a box never reaches past the next endpoint."""
 CONTRADICTION_COLOUR = "#d1401f"
 
 
@@ -36,16 +40,16 @@ def text_timeline(operations: Sequence[Operation]) -> tuple[str, ...]:
     shown = _shown(operations)
     lines = []
     for operation in sorted(shown, key=lambda each: (each.call_ns, each.index)):
-        end = "(open)" if operation.return_ns is None else clock(operation.return_ns)
+        end = "(open)" if operation.return_ns is None else f"{operation.return_ns / 1e9:.3f} s"
         mark = "✗" if operation is shown[-1] else " "
         who = f"process {operation.process}" + (f" at {printable(operation.node)}" if operation.node else "")
         suffix = "   ← contradiction" if operation is shown[-1] else ""
-        times = f"{clock(operation.call_ns):>10} .. {end:>10}"
+        times = f"{operation.call_ns / 1e9:>8.3f} .. {end:<10}"
         lines.append(f"{mark} {times}  {who:<18} {operation_text(operation)}{suffix}")
     return tuple(lines)
 
 
-def timeline_svg(operations: Sequence[Operation], faults: Sequence[FaultStory], *, end_ns: int) -> str:
+def timeline_svg(operations: Sequence[Operation], faults: Sequence[FaultSummary], *, end_ns: int) -> str:
     """The operations as one `<svg>` element. The last given is the contradiction; needs one."""
     shown = _shown(operations)
     axis = _Axis.of(shown, end_ns)
@@ -84,12 +88,9 @@ class _Axis:
             ordered.append(max(end_ns, ordered[0] + 1))
         lengths = [after - before for before, after in pairwise(ordered)]
         limit = STRETCH_MEDIANS_MAX * sorted(lengths)[len(lengths) // 2]
-        floor = limit / STRETCH_MEDIANS_MAX / 4  # endpoints of nearly the same instant still need to be told apart
-        widths = [max(min(length, limit), floor) for length in lengths]
-        scale = (WIDTH - LEFT - RIGHT) / sum(widths)
-        xs = [LEFT]
-        for width in widths:
-            xs.append(xs[-1] + width * scale)
+        drawn = [min(length, limit) for length in lengths]
+        scale = (WIDTH - LEFT - RIGHT - STRETCH_MIN * len(drawn)) / sum(drawn)
+        xs = list(accumulate((STRETCH_MIN + length * scale for length in drawn), initial=LEFT))
         return cls(tuple(ordered), tuple(xs), tuple(i for i, length in enumerate(lengths) if length > limit))
 
     def x(self, time_ns: int) -> float:
@@ -138,7 +139,7 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> Markup:
     )
 
 
-def _fault_shades(faults: Sequence[FaultStory], axis: _Axis, height: float, end_ns: int) -> Markup:
+def _fault_shades(faults: Sequence[FaultSummary], axis: _Axis, height: float, end_ns: int) -> Markup:
     parts = []
     free_from = 0.0
     for fault in faults:
@@ -153,7 +154,7 @@ def _fault_shades(faults: Sequence[FaultStory], axis: _Axis, height: float, end_
             )
         )
         if begin >= free_from:
-            label = printable(f"{fault.kind} {' '.join(fault.nodes)}").strip()
+            label = printable(f"{fault.kind} {' '.join(fault.resolved)}").strip()
             parts.append(Markup('<text x="{:.1f}" y="{}" fill="{}">{}</text>').format(begin, TOP - 12, colour, label))
             free_from = begin + CHARACTER * (len(label) + 2)
     return Markup("").join(parts)
@@ -232,8 +233,8 @@ def _box(placed: _Placed, axis: _Axis, contradiction: Operation) -> Markup:
         '<g><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" rx="3" fill="{}" fill-opacity="{}" '
         'stroke="{}" stroke-width="{}"{}/><text x="{:.1f}" y="{:.1f}"{}>{}</text></g>'
     ).format(
-        _tooltip(operation), begin, placed.box_y, max(end - begin, 3), BOX, colour, ".45" if wrong else ".25",
-        colour, 2.5 if wrong else 1, dashes, placed.label_x, placed.label_y,
+        _tooltip(operation), begin, placed.box_y, max(end - begin, BOX_WIDTH_MIN), BOX, colour,
+        ".45" if wrong else ".25", colour, 2.5 if wrong else 1, dashes, placed.label_x, placed.label_y,
         Markup(' font-weight="bold"') if wrong else Markup(""), placed.label,
     )  # fmt: skip
 

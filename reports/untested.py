@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from checker.faults import FaultStatus
 from checker.records import Validity
 from reports.run_record import RunData
 from reports.wording import counted, printable
@@ -18,7 +19,13 @@ __all__ = ["untested"]
 
 def untested(data: RunData, frame: pd.DataFrame) -> tuple[str, ...]:
     """One sentence per gap; empty when there is none that the directory shows."""
-    return (*map(printable, data.notes), *_skipped(data), *_faults(data), *_functions(frame), *_checks(data))
+    return (
+        *map(printable, (*data.notes, *data.absences)),
+        *_skipped(data),
+        *_faults(data),
+        *_functions(frame),
+        *_checks(data),
+    )
 
 
 def _skipped(data: RunData) -> Iterable[str]:
@@ -32,8 +39,8 @@ def _faults(data: RunData) -> Iterable[str]:
     for kind in sorted({fault.kind for fault in data.faults}):
         own = [fault for fault in data.faults if fault.kind == kind]
         never = sum(fault.applied_ns is None for fault in own)
-        idle = sum(fault.status == "no-effect" for fault in own)
-        unverified = sum(fault.status == "unverified" and fault.applied_ns is not None for fault in own)
+        idle = sum(fault.status is FaultStatus.NO_EFFECT and fault.applied_ns is not None for fault in own)
+        unverified = sum(fault.status is FaultStatus.UNVERIFIED for fault in own)
         if never:
             yield f"{counted(never, 'fault')} of kind {printable(kind)} never began."
         if idle:

@@ -23,10 +23,10 @@ VALUE_LENGTH_MAX = 60
 TEXT_LENGTH_MAX = 4000
 
 
-def printable(text: str) -> str:
-    """`text` with control and bidirectional characters written as escapes; cut at 4,000 characters, visibly."""
+def printable(text: str, *, length_max: int = TEXT_LENGTH_MAX) -> str:
+    """`text` with control and bidirectional characters written as escapes; cut at `length_max`, visibly."""
     clean = _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
-    return clean if len(clean) <= TEXT_LENGTH_MAX else f"{clean[:TEXT_LENGTH_MAX]}… ({len(clean):,} characters)"
+    return clean if len(clean) <= length_max else f"{clean[:length_max]}… ({len(clean):,} characters)"
 
 
 def value_text(value: Any, *, length_max: int = VALUE_LENGTH_MAX) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from checker.history import Operation, Outcome, freeze
-from checker.model import Model, Refused, Traits, describe_value
+from checker.model import Footprint, Model, Refused, Traits, describe_value
+from checker.models.register_anomalies import name_anomaly
 
 __all__ = ["CAS_REGISTER", "MISMATCH", "REGISTER"]
 
@@ -57,6 +58,21 @@ def _label(operation: Operation) -> Hashable:
             return ("cas", operation.outcome, freeze(operation.value[0]), freeze(operation.value[1]))
 
 
+def _footprint(operation: Operation) -> Footprint:
+    match operation.f, operation.outcome:
+        case "read", Outcome.INFO:
+            return Footprint()
+        case "read", _:
+            return Footprint(mentions=(freeze(operation.result),), demands=True)
+        case "write", _:
+            return Footprint(makes=freeze(operation.value))
+        case _, outcome:
+            expected, new = freeze(operation.value[0]), freeze(operation.value[1])
+            if outcome is Outcome.FAIL:
+                return Footprint(mentions=(expected,), shuns=True)
+            return Footprint(mentions=(expected,), makes=new, demands=outcome is Outcome.OK)
+
+
 def _changes_nothing(cas: Operation) -> bool:
     return freeze(cas.value[0]) == freeze(cas.value[1])
 
@@ -95,7 +111,14 @@ def _failure_observes(operation: Operation) -> bool:
 
 
 REGISTER: Model[Hashable] = Model(
-    name="register", initial=None, step=_step, label=_label, traits=_traits, problem=_problem
+    name="register",
+    initial=None,
+    step=_step,
+    label=_label,
+    traits=_traits,
+    problem=_problem,
+    footprint=_footprint,
+    anomaly=name_anomaly,
 )
 CAS_REGISTER: Model[Hashable] = Model(
     name="cas-register",
@@ -105,4 +128,6 @@ CAS_REGISTER: Model[Hashable] = Model(
     traits=_traits,
     problem=_cas_problem,
     failure_observes=_failure_observes,
+    footprint=_footprint,
+    anomaly=name_anomaly,
 )

@@ -59,8 +59,10 @@ class Disk:
         self._unsynced_names: list[_NameChange] = []
 
     def execute(self, op: FileOp) -> FileResult:
-        """Carry out one operation at once. Raises FileNotFoundError for a file that is not there."""
+        """Carry out one operation at once. Raises OSError as the system would: ENOENT, EINVAL."""
         match op:
+            case Pwrite(offset=number) | Truncate(size=number) if number < 0:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), op.path)
             case Pwrite():
                 self._pwrite(op)
             case Sync(path=path):

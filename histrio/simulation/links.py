@@ -215,7 +215,7 @@ class Link:
         self._agenda.push(arrives, label, self._arrive, payload, self._destination.process)
 
     def _send_late(self, arrives: int, label: str, payload: Any, share: float) -> int:
-        arrives += 1 + int(share * self._profile.holdback_max_ns)
+        arrives = max(arrives, self._last) + 1 + int(share * self._profile.holdback_max_ns)
         if self._profile.quantum_ns:
             arrives = _round_up(arrives, self._profile.quantum_ns)
         self._agenda.push(arrives, label, self._arrive, payload, self._destination.process)

@@ -18,7 +18,7 @@ import msgspec
 from histrio.simulation.agenda import Agenda
 from histrio.simulation.batches import BatchQueue
 from histrio.simulation.disk import Disk, DiskLoss
-from histrio.simulation.errors import SimulationError
+from histrio.simulation.errors import SimulationError, UnknownAddress
 from histrio.simulation.links import Link
 from histrio.simulation.network import Network
 from histrio.simulation.node import Address, Effects, NodeFactory, Send, SimNode
@@ -348,6 +348,8 @@ class Process:
             self._batches.submit(batch)
         for send in effects.sends:
             link = self._links.get(send.destination) or self._link(send.destination)
+            if link is None:
+                return
             link.send(send.payload, send.kind, send.size)
         for reply in effects.replies:
             self._reply(reply)
@@ -355,8 +357,13 @@ class Process:
         if wake is not None and (self._timer_at is None or wake < self._timer_at):
             self._set_timer(wake)
 
-    def _link(self, target: Address) -> Link:
-        link = self._links[target] = self._host.network.link(self._host.name, target)
+    def _link(self, target: Address) -> Link | None:
+        """None: a node that sends to nobody is broken, and has ended."""
+        try:
+            link = self._links[target] = self._host.network.link(self._host.name, target)
+        except UnknownAddress as error:
+            self._host.exited(_explain(error))
+            return None
         return link
 
     def _reply(self, reply: Send) -> None:

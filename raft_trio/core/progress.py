@@ -43,8 +43,9 @@ class Progress:
         """Newest read round it has answered."""
         self.contact_due = True
         """Send at least an empty append: heartbeat, read round, or news of the commit index."""
-        self.verify_due = False
-        """It answered a heartbeat though appends are unacknowledged: find out whether they were lost."""
+        self.verify_due = True
+        """Find out whether its log fits up to `next` - 1: at the start, and when it answers a heartbeat though appends
+        are unacknowledged, which may have been lost."""
 
     def may_send(self, window: int) -> bool:
         """Whether an append with entries may leave now; `window` in messages."""

@@ -42,12 +42,9 @@ def quorum_value(electorates: Electorates, values: Mapping[NodeId, int], majorit
     With match indexes: what is replicated on a quorum (Raft §5.3, §6). With round numbers: the newest round a quorum
     has answered. An empty electorate agrees to nothing.
     """
-    reached = []
-    for voters in electorates:
-        ranked = sorted([values.get(voter, 0) for voter in voters], reverse=True)
-        needed = majority(len(ranked))
-        reached.append(ranked[needed - 1] if 0 < needed <= len(ranked) else 0)
-    return min(reached, default=0)
+    if len(electorates) == 1:
+        return _reached(electorates[0], values, majority)
+    return min([_reached(voters, values, majority) for voters in electorates], default=0)
 
 
 def vote_result(electorates: Electorates, votes: Mapping[NodeId, bool], majority: Majority) -> VoteResult:
@@ -62,3 +59,10 @@ def vote_result(electorates: Electorates, votes: Mapping[NodeId, bool], majority
         if granted < needed:
             result = VoteResult.PENDING
     return result
+
+
+def _reached(voters: tuple[NodeId, ...], values: Mapping[NodeId, int], majority: Majority) -> int:
+    ranked = [values.get(voter, 0) for voter in voters]
+    ranked.sort(reverse=True)
+    needed = majority(len(ranked))
+    return ranked[needed - 1] if 0 < needed <= len(ranked) else 0

@@ -22,10 +22,10 @@ def become_follower(state: CoreState, now_ns: int, term: Term, *, leader: NodeId
     if state.role is Role.LEADER:
         _stop_leading(state, now_ns)
     if changed:
-        refuse_all(state)
         state.ballot = ()
         state.voted_for = state.rules.vote_after_term_seen(state.term, term, state.voted_for)
         state.term = term
+        refuse_all(state)
         _enter(state, Role.FOLLOWER)
     state.leader = leader
 

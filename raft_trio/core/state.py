@@ -169,5 +169,7 @@ class CoreState:
     def reset_election_timer(self, now_ns: int) -> None:
         """Draw a new timeout (Raft §5.2: a fresh one each time, or split votes repeat)."""
         config = self.config
-        drawn = self.random.randint(config.election_timeout_min_ns, config.election_timeout_max_ns)
+        shortest = config.election_timeout_min_ns
+        # random() is four times as fast as randint(), and this runs for every append a follower takes.
+        drawn = shortest + int(self.random.random() * (config.election_timeout_max_ns - shortest + 1))
         self.election_due_ns = now_ns + self.rules.election_timeout_ns(drawn)

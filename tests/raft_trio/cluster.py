@@ -19,6 +19,8 @@ __all__ = ["MS", "Cluster"]
 MS = 1_000_000
 LATENCY = MS
 SYNC = MS // 2
+ANY = 0
+"""In place of an incarnation."""
 
 
 class Cluster:
@@ -36,6 +38,8 @@ class Cluster:
         self.slow_disks: set[NodeId] = set()
         self.intercept: Callable[[NodeId, PeerFrame], int] = lambda to, frame: 1
         """How many copies of a frame arrive."""
+        self.delay_ns: Callable[[], int] = lambda: 0
+        """What a frame's travel takes longer than the usual."""
         self._seed, self._build, self._timeout_ns = seed, build, timeout_ms * MS
         self._incarnations = dict.fromkeys(self.ids, 0)
         self._heap: list[tuple[int, int, NodeId, int, Callable[[Node], None]]] = []
@@ -77,7 +81,7 @@ class Cluster:
                     heappush(self._heap, (at, _, node, incarnation, act))
                     break
                 self.now = at
-                if node not in self.nodes or incarnation != self._incarnations[node]:
+                if node not in self.nodes or incarnation not in (ANY, self._incarnations[node]):
                     continue
                 act(self.nodes[node])
             elif wake[0] <= end:
@@ -114,10 +118,11 @@ class Cluster:
         (reply,) = self.replies[connection]
         return reply
 
-    def _post(self, node: NodeId, delay_ns: int, act: Callable[[Node], None]) -> None:
+    def _post(self, node: NodeId, delay_ns: int, act: Callable[[Node], None], *, outlives: bool = False) -> None:
+        """Later; `outlives`: also when the node has restarted by then, as a network does it."""
         self._order += 1
-        entry = (self.now + delay_ns, self._order, node, self._incarnations[node], act)
-        heappush(self._heap, entry)
+        incarnation = ANY if outlives else self._incarnations[node]
+        heappush(self._heap, (self.now + delay_ns, self._order, node, incarnation, act))
 
     def _flush(self, node: NodeId) -> None:
         effects = self.nodes[node].flush(self.now)
@@ -141,13 +146,7 @@ class Cluster:
                     self._deliver(to, frame)
 
     def _deliver(self, to: NodeId, frame: PeerFrame) -> None:
-        if to not in self.nodes:
-            return
-        self._order += 1
-        heappush(
-            self._heap,
-            (self.now + LATENCY, self._order, to, self._incarnations[to], lambda n: n.frame(self.now, frame)),
-        )
+        self._post(to, LATENCY + self.delay_ns(), lambda node: node.frame(self.now, frame), outlives=True)
 
     def _io_done(self, token: int) -> Callable[[Node], None]:
         return lambda node: node.io_done(self.now, token, None)

@@ -14,6 +14,7 @@ from raft_trio.core.ready import Ready
 from raft_trio.files import FileBatch, Sync
 from raft_trio.machine import StateMachine
 from raft_trio.messages import (
+    AppendEntriesRequest,
     AppendEntriesResponse,
     ClientReply,
     Done,
@@ -29,9 +30,9 @@ from raft_trio.messages import (
     SessionOpened,
     Submit,
 )
-from raft_trio.node import COMMAND_BYTES_MAX
+from raft_trio.service import COMMAND_BYTES_MAX
 from raft_trio.trace import Acknowledged, Applied, Committed, Received, Restored, Sent, Synced
-from raft_trio.types import NodeId
+from raft_trio.types import EntryType, LogEntry, NodeId
 from tests.raft_trio.cluster import Cluster
 
 
@@ -151,6 +152,47 @@ def test_a_leader_that_is_deposed_leaves_what_is_in_flight_unknown() -> None:
     assert reply == OutcomeUnknown("lost", "leadership-lost")
 
 
+def test_a_proposal_in_whose_place_another_was_committed_is_refused() -> None:
+    """State Machine Safety (Raft §5.4.3): what lost its index to a committed entry can never be committed."""
+    cluster = Cluster()
+    leader = cluster.leader()
+    number = session(cluster, leader)
+    cluster.isolate(leader)
+    cluster.request(leader, "c", put(number, 1, 1, "lost"))
+    cluster.run(10)
+    node, other = cluster.nodes[leader], next(peer for peer in cluster.ids if peer != leader)
+    entry = LogEntry(3, node.term + 1, EntryType.NOOP)
+    message = AppendEntriesRequest(node.term + 1, other, 2, node.term, (entry,), commit=3)
+    node.frame(cluster.now, PeerFrame(other, 1, 1000, (message,)))
+    assert node.flush(cluster.now).replies == (("c", Refused("lost", Refusal.NOT_LEADER, other)),)
+
+
+def test_a_read_waits_until_its_index_is_applied() -> None:
+    """Thesis §6.4, step 4. The application of what is committed is held back for a while."""
+    held: list[LogEntry] = []
+    holding = False
+
+    def slow(ready: Ready) -> Ready:
+        held.extend(ready.committed)
+        if holding:
+            return replace(ready, committed=())
+        committed = tuple(held)
+        held.clear()
+        return replace(ready, committed=committed)
+
+    cluster = Cluster(1, build=replace(BUILD, ready_filter=slow))
+    number = session(cluster, cluster.leader())
+    holding = True
+    cluster.request("n1", "write", put(number, 1, 1))
+    cluster.run(20)
+    cluster.request("n1", "read", GET)
+    cluster.run(20)
+    assert "read" not in cluster.replies
+    holding = False
+    cluster.run(100)
+    assert read(cluster.replies["read"][0]) == 1
+
+
 def test_a_forwarded_command_that_nobody_answers_is_unknown_after_an_election_timeout() -> None:
     cluster = Cluster()
     follower = cluster.followers()[0]
@@ -261,7 +303,7 @@ def test_answers_to_an_earlier_incarnation_are_not_taken_for_answers_to_this_one
     """Request numbers are never used twice, also across restarts (etcd #20418: reused ids gave stale reads)."""
     cluster = Cluster()
     follower = cluster.followers()[0]
-    number = session(cluster, follower)
+    number = session(cluster, cluster.leader())
     stale: list[PeerFrame] = []
 
     def keep(to: NodeId, frame: PeerFrame) -> int:
@@ -353,7 +395,7 @@ def test_the_same_seed_gives_the_same_trace() -> None:
         return msgspec.json.encode(cluster.trace)
 
     assert trace(3) == trace(3)
-    assert trace(3) != trace(4)
+    assert len({trace(seed) for seed in range(6)}) > 1
 
 
 def test_the_node_runs_without_trio() -> None:

@@ -312,7 +312,7 @@ def stale_read_check(history: Sequence[HistoryLine]) -> CheckResult:
     )
 
 
-def busy_directory(directory: Path, *, operations: int = 12_000, trace_lines: int = 20_000) -> Path:
+def busy_directory(directory: Path, *, operations: int = 12_000, trace_lines: int = 4_000) -> Path:
     """A valid run with faults of every status."""
     verdict = a_verdict(
         a_check(
@@ -332,7 +332,7 @@ def busy_directory(directory: Path, *, operations: int = 12_000, trace_lines: in
     )
 
 
-def invalid_directory(directory: Path, *, operations: int = 2_000) -> Path:
+def invalid_directory(directory: Path, *, operations: int = 1_000) -> Path:
     """A run with a stale read."""
     builder = HistoryBuilder()
     stale_read(builder, begin_ns=15 * SECOND, key="x")

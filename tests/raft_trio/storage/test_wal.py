@@ -231,6 +231,36 @@ def test_unsynced_batches_may_be_torn_in_any_order() -> None:
     assert recovered == Recovered(HardState(), (entry(1, 1),))
 
 
+def test_batches_under_way_together_may_be_torn_in_any_order() -> None:
+    """Group commit: the second is written before the first is synced, so it proves nothing about it."""
+    disk = MemoryDisk()
+    wal, _ = opened(disk)
+    start = len(disk.files[segment_path(1)])
+    first = wal.append(Persist(1, None, (entry(1, 1),), None, must_sync=True))
+    second = wal.append(Persist(2, None, (entry(2, 1),), None, must_sync=True))
+    for op in (first.ops[0], second.ops[0]):
+        disk(op)
+    flip(disk, segment_path(1), start + 5)
+    _, recovered = opened(disk)
+    assert recovered == Recovered()
+
+
+def test_bytes_of_another_life_of_the_log_are_no_continuation() -> None:
+    """Whole frames with the next index, in the right place, but not written behind what is there."""
+    lives = []
+    for data in (b"one", b"two"):
+        disk = MemoryDisk()
+        wal, _ = opened(disk)
+        for token in (1, 2):
+            disk.execute(wal.append(Persist(token, None, (entry(token, 1, data),), None, must_sync=True)))
+            wal.done(token)
+            lives.append(disk.files[segment_path(1)])
+    first, second = lives[2], lives[1][len(lives[0]) :]
+    disk.files[segment_path(1)] = first + second
+    _, recovered = opened(disk)
+    assert recovered.entries == (entry(1, 1, b"two"),)
+
+
 def test_what_a_killed_process_left_unsynced_is_synced_before_the_node_answers_for_it() -> None:
     """Otherwise: crash of the process, vote or acknowledge from the page cache, then power loss."""
     disk = MemoryDisk()

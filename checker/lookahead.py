@@ -1,0 +1,73 @@
+"""What the rest of a history still asks of each value: prunes states that cannot matter and moves that cannot end well.
+
+Only for models with a `footprint` (one value, replaced as a whole). Both rules are exact; docs/checker.md argues them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from checker.model import NOTHING, Footprint, Model, Nothing
+from checker.problem import NEVER, Problem
+
+__all__ = ["Lookahead", "ValueFacts", "look_ahead"]
+
+
+@dataclass(slots=True)
+class ValueFacts:
+    """What is still asked of one value. Steps are those of the problem; -1: nothing, ever."""
+
+    mentioned_until: int = -1
+    """The last step during which an operation that tells this value from others may be open."""
+    demanded_until: int = -1
+    """The last step in which an operation is called that must find this value."""
+    made_until: int = -1
+    """The last step in which an operation is called that can produce this value."""
+    demanders: list[int] = field(default_factory=list)
+    """Classes of operations that must find this value."""
+    makers: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookahead:
+    """Facts per value, and the footprint of each class."""
+
+    facts: dict[Hashable, ValueFacts]
+    footprints: tuple[Footprint, ...]
+
+    def about(self, value: Hashable) -> ValueFacts:
+        """Facts about any value, also one that no operation mentions."""
+        return self.facts.get(value) or ValueFacts()
+
+
+def look_ahead(problem: Problem, model: Model[Any]) -> Lookahead | None:
+    """Collect the facts, in one sweep over the problem; None if the model has no footprints."""
+    if model.footprint is None:
+        return None
+    footprints = tuple(model.footprint(operation) for operation in problem.classes)
+    facts: dict[Hashable, ValueFacts] = {}
+    _name_classes(footprints, facts)
+    for step, events in enumerate(problem.steps):
+        for number in events.calls:
+            print_ = footprints[problem.class_of[number]]
+            deadline = problem.deadlines[number]
+            for value in print_.mentions:
+                about = facts[value]
+                about.mentioned_until = max(about.mentioned_until, deadline)
+                if print_.demands and deadline != NEVER:
+                    about.demanded_until = step
+            if not isinstance(print_.makes, Nothing):
+                facts[print_.makes].made_until = step
+    return Lookahead(facts, footprints)
+
+
+def _name_classes(footprints: Sequence[Footprint], facts: dict[Hashable, ValueFacts]) -> None:
+    for kind, print_ in enumerate(footprints):
+        for value in print_.mentions:
+            about = facts.setdefault(value, ValueFacts())
+            if print_.demands:
+                about.demanders.append(kind)
+        if print_.makes is not NOTHING:
+            facts.setdefault(print_.makes, ValueFacts()).makers.append(kind)

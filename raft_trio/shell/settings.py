@@ -1,0 +1,92 @@
+"""The file that tells a node who it is: a few lines of TOML.
+
+    node_id = "n1"
+    data_dir = "data/n1"
+    members = { n1 = "127.0.0.1:7101", n2 = "127.0.0.1:7102", n3 = "127.0.0.1:7103" }
+
+Optional: `cluster` (a name that members and clients must agree on), `listen` (default: this node's address in
+`members`), `trace` (a file for the trace as JSON lines), `election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`.
+Relative paths start at the folder of the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from raft_trio.config import RaftNodeConfig
+from raft_trio.errors import ConfigError
+from raft_trio.types import NodeId
+
+__all__ = ["Address", "Settings", "load_settings", "parse_address"]
+
+Address = tuple[str, int]
+_MS = 1_000_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `raft_trio.shell.serve` needs to know."""
+
+    node_id: NodeId
+    data_dir: Path
+    members: dict[NodeId, str]
+    """All members with their addresses, `host:port`."""
+    listen: str | None = None
+    cluster: str = "raft"
+    trace: Path | None = None
+    election_timeout_ms: tuple[int, int] = (150, 300)
+    heartbeat_interval_ms: int = 50
+
+    def raft_config(self) -> RaftNodeConfig:
+        """The core's settings. Raises ConfigError for impossible ones."""
+        return RaftNodeConfig(
+            node_id=self.node_id,
+            cluster_members=tuple(sorted(self.members)),
+            election_timeout_min_ns=self.election_timeout_ms[0] * _MS,
+            election_timeout_max_ns=self.election_timeout_ms[1] * _MS,
+            heartbeat_interval_ns=self.heartbeat_interval_ms * _MS,
+        )
+
+    def listen_address(self) -> Address:
+        """Where this node takes connections, from nodes and clients alike."""
+        return parse_address(self.listen or self.members[self.node_id])
+
+    def peers(self) -> dict[NodeId, Address]:
+        """The other members."""
+        return {node: parse_address(text) for node, text in sorted(self.members.items()) if node != self.node_id}
+
+
+def load_settings(path: Path) -> Settings:
+    """Reads and checks a file. Raises ConfigError, which names the file."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = msgspec.convert(table, Settings, dec_hook=_to_path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", fix="name a readable file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        fix = f"known keys are {', '.join(Settings.__struct_fields__)}"
+        raise ConfigError(f"{path}: {error}", why="not the settings of a node", fix=fix) from error
+    settings.raft_config()
+    settings.listen_address()
+    settings.peers()
+    base = path.parent
+    trace = None if settings.trace is None else base / settings.trace
+    return msgspec.structs.replace(settings, data_dir=base / settings.data_dir, trace=trace)
+
+
+def _to_path(kind: type, value: object) -> Path:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"{kind.__name__} from {value!r}")
+
+
+def parse_address(text: str) -> Address:
+    """`host:port`, `[v6]:port`. Raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigError(
+            f"{text!r} is no address", why="an address is host:port", fix='write such as "127.0.0.1:7101"'
+        )
+    return host.strip("[]"), int(port)

@@ -1,0 +1,69 @@
+"""Real nodes as processes on loopback. Whatever was started is ended, by its own id, when the block is left."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+__all__ = ["Processes", "free_addresses", "processes"]
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def free_addresses(count: int) -> list[str]:
+    """Addresses nobody listens at: bound all at once, so that they differ, then released."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{sock.getsockname()[1]}" for sock in sockets]
+
+
+class Processes:
+    """Three nodes and their settings files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.members = dict(zip(("n1", "n2", "n3"), free_addresses(3), strict=True))
+        self.folder = folder
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        table = ", ".join(f'{node} = "{address}"' for node, address in self.members.items())
+        for node in self.members:
+            text = f'node_id = "{node}"\ndata_dir = "{node}"\ntrace = "{node}.jsonl"\nmembers = {{ {table} }}\n'
+            (folder / f"{node}.toml").write_text(text)
+
+    def start(self) -> None:
+        for node in self.members:
+            command = [sys.executable, "-m", "raft_trio", "serve", "--config", str(self.folder / f"{node}.toml")]
+            with (self.folder / f"{node}.log").open("ab") as log:
+                self._running[node] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """SIGKILL to all, as if the machine had stopped running them."""
+        for process in self._running.values():
+            process.kill()
+        for process in self._running.values():
+            process.wait(timeout=5)
+        self._running.clear()
+
+    def stop(self) -> list[int]:
+        """SIGTERM to all; their exit codes."""
+        for process in self._running.values():
+            process.terminate()
+        codes = [process.wait(timeout=5) for process in self._running.values()]
+        self._running.clear()
+        return codes
+
+
+@contextmanager
+def processes(folder: Path) -> Iterator[Processes]:
+    """Started, and gone at the end."""
+    cluster = Processes(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.kill()
