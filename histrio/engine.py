@@ -8,7 +8,6 @@ cluster (architecture, section 2). Here belongs what happens when; how, is the e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 import msgspec
@@ -48,29 +47,25 @@ LIVENESS_PREFIX = "live-"  # keys of their own: the others have had their final 
 CATCH_UP_NS = SECOND_NS  # twenty heartbeats, for the last commit index to reach every member
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
+class TimePassed(msgspec.Struct, frozen=True):
     """The time asked for by `WakeEngine` has come; also the first event of all."""
 
 
-@dataclass(frozen=True, slots=True)
-class OperationEnded:
+class OperationEnded(msgspec.Struct, frozen=True):
     """The operation of `thread` ended."""
 
     thread: int
     completion: Completion
 
 
-@dataclass(frozen=True, slots=True)
-class NodeReported:
+class NodeReported(msgspec.Struct, frozen=True):
     """A node did something a fault may be waiting for, such as `became-leader`."""
 
     node: str
     event: str
 
 
-@dataclass(frozen=True, slots=True)
-class FaultReported:
+class FaultReported(msgspec.Struct, frozen=True):
     """A mechanism's counted consequences."""
 
     fault_id: str
@@ -80,8 +75,7 @@ class FaultReported:
 EngineEvent = TimePassed | OperationEnded | NodeReported | FaultReported
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeOperation:
+class InvokeOperation(msgspec.Struct, frozen=True):
     """Begin an operation: `process` is the logical client that `thread` now is."""
 
     thread: int
@@ -91,15 +85,13 @@ class InvokeOperation:
     operation_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class WakeEngine:
+class WakeEngine(msgspec.Struct, frozen=True):
     """Send `TimePassed` at this time; replaces the previous request."""
 
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """The trial is over."""
 
 

@@ -21,7 +21,7 @@ from histrio.simulation.disk import Disk, DiskLoss
 from histrio.simulation.errors import SimulationError, UnknownAddress
 from histrio.simulation.links import Link
 from histrio.simulation.network import Network
-from histrio.simulation.node import Address, Effects, NodeFactory, Send, SimNode
+from histrio.simulation.node import Address, Effects, NodeFactory, SimNode
 from histrio.simulation.profile import Profile
 from raft_trio.files import FileOp, FileResult
 
@@ -176,7 +176,7 @@ class Process:
         "_deliver",
         "_flush_label",
         "_flush_ns",
-        "_flushing_at",
+        "_flush_scheduled",
         "_free_at",
         "_host",
         "_inbox",
@@ -206,7 +206,7 @@ class Process:
         self._inbox: list[tuple[Callable[[int, Any, Any], None], Any, Any]] = []
         self._alive = True
         self._recovering = False
-        self._flushing_at: int | None = None
+        self._flush_scheduled = False
         self._free_at = 0
         self._wake_at: int | None = None
         self._timer_at: int | None = None
@@ -234,9 +234,7 @@ class Process:
 
     def receive(self, source: Address, payload: Any) -> None:
         """A unit from a node or a client has arrived."""
-        self._inbox.append((self._deliver, source, payload))
-        if self._flushing_at is None and self._paused_at is None:
-            self._schedule_flush()
+        self._take(self._deliver, source, payload)
 
     def client_left(self, client: Address, peer: Peer) -> None:
         """A client has closed its connection, and has not opened another since."""
@@ -278,15 +276,15 @@ class Process:
 
     def _take(self, method: Callable[[int, Any, Any], None], first: Any, second: Any) -> None:
         self._inbox.append((method, first, second))
-        if self._flushing_at is None and self._paused_at is None:
+        if not self._flush_scheduled and self._paused_at is None:
             self._schedule_flush()
 
     def _schedule_flush(self) -> None:
-        if self._flushing_at is None:
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
             due = self._agenda.now_ns + self._flush_ns
             if due < self._free_at:
                 due = self._free_at
-            self._flushing_at = due
             self._agenda.push(due, self._flush_label, self._flush, None, None)
 
     def _batch_done(self, token: int, error: OSError | None) -> None:
@@ -319,7 +317,7 @@ class Process:
     # ── outputs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _flush(self, _first: None, _second: None) -> None:
-        self._flushing_at = None
+        self._flush_scheduled = False
         if not self._alive or self._paused_at is not None:
             return
         now = self._agenda.now_ns
@@ -355,7 +353,9 @@ class Process:
                 return
             link.send(send.payload, send.kind, send.size)
         for reply in effects.replies:
-            self._reply(reply)
+            peer = self.connections.get(reply.destination)
+            if peer is not None:  # else: the client has gone
+                peer.reply(reply.payload, reply.kind)
         self._wake_at = wake = effects.wake_at_ns
         if wake is not None and (self._timer_at is None or wake < self._timer_at):
             self._set_timer(wake)
@@ -368,11 +368,6 @@ class Process:
             self._host.exited(_explain(error))
             return None
         return link
-
-    def _reply(self, reply: Send) -> None:
-        peer = self.connections.get(reply.destination)
-        if peer is not None:  # else: the client has gone
-            peer.reply(reply.payload, reply.kind)
 
     def _execute(self, op: FileOp) -> FileResult:
         if not self._recovering:

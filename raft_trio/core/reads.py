@@ -50,8 +50,8 @@ def step_answer(state: CoreState, response: ReadIndexResponse) -> None:
 
 
 def open_round(state: CoreState) -> None:
-    """Leader, once per hand-over: give the waiting reads a round, and have all followers contacted."""
-    if not state.waiting_reads or not _may_read(state):
+    """Leader, once per hand-over if reads wait: give them a round, and have all followers contacted."""
+    if not _may_read(state):
         return
     reads, state.waiting_reads = tuple(state.waiting_reads), []
     if not state.rules.read_needs_round():
