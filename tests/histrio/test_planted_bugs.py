@@ -18,7 +18,7 @@ from nemesis.planfile import load_plan
 from tests.histrio.running import Ran, run
 
 REGRESSIONS = Path(__file__).parent.parent / "regressions"
-TEN_SECONDS = TrialSpec(time_limit_s=10.0)
+FIVE_SECONDS = TrialSpec(time_limit_s=5.0)
 
 
 def found_by(ran: Ran) -> set[str]:
@@ -29,7 +29,7 @@ def found_by(ran: Ran) -> set[str]:
 def test_a_planted_bug_is_found_by_an_expected_detector_within_three_seeds(bug: str, tmp_path: Path) -> None:
     """Architecture §7.3: the kill matrix."""
     for seed in range(1, 4):
-        ran = run(tmp_path, msgspec.structs.replace(TEN_SECONDS, bug=bug, seed=seed))
+        ran = run(tmp_path, msgspec.structs.replace(FIVE_SECONDS, bug=bug, seed=seed))
         if found_by(ran) & set(PLANTED[bug].bug.detectors):
             return
     pytest.fail(f"{bug} was not found; last verdict {ran.verdict.signature}")
@@ -45,7 +45,7 @@ def test_an_acknowledgement_before_commit_is_found_by_clients_alone(tmp_path: Pa
 def test_a_saved_plan_still_finds_its_bug_and_the_correct_build_passes_it(plan: Path, tmp_path: Path) -> None:
     """Each file is named after the bug it once found: `<bug>.<number>.plan.json`."""
     bug = plan.name.split(".")[0]
-    spec = msgspec.structs.replace(TEN_SECONDS, plan=plan, rate_hz=500.0, seed=load_plan(plan).seed)
+    spec = msgspec.structs.replace(FIVE_SECONDS, time_limit_s=4.0, plan=plan, rate_hz=500.0, seed=load_plan(plan).seed)
     broken = run(tmp_path, msgspec.structs.replace(spec, bug=bug))
     assert found_by(broken) & set(PLANTED[bug].bug.detectors)
     assert run(tmp_path, spec).verdict.validity is Validity.VALID
