@@ -8,6 +8,7 @@ flush, timer, disk completion, request or reply.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import process_time_ns
 from typing import Any
 
@@ -77,7 +78,7 @@ def _measure(seed: int) -> int:
     return (simulation.events - events) * _NS_PER_S // (process_time_ns() - began)
 
 
-def _ignore(node: Address, incarnation: int, number: int, local_ns: int, event: Any) -> None:
+def _ignore(node: Address, incarnation: int, first: int, local_ns: int, events: Sequence[Any]) -> None:
     pass
 
 

@@ -40,8 +40,7 @@ class JsonlWriter:
         A disk that is nearly full takes a part of what it is given: the rest is tried again, and if that fails, the
         part is taken back, so that the file ends with a whole line.
         """
-        encode = self._encoder.encode
-        lines = b"".join([encode(record) + b"\n" for record in records])
+        lines = self._encoder.encode_lines(records)
         written = 0
         try:
             while written < len(lines):

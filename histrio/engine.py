@@ -130,9 +130,10 @@ class Engine:
         """All phases so far; the one that lasts has no end."""
         return tuple(self._phases)
 
-    def awaits(self, event: str) -> bool:
-        """Whether a fault waits for a node to report `event`; others need not be reported."""
-        return event in self._injector.watched
+    @property
+    def watched(self) -> frozenset[str]:
+        """Events of nodes that a fault waits for; others need not be reported."""
+        return self._injector.watched
 
     def step(self, now_ns: int, event: EngineEvent, view: ClusterView) -> list[EngineAction]:
         """What to do now that `event` has happened. `view`: the cluster as far as an observer knows it."""

@@ -49,7 +49,7 @@ def execute(
     injector = Injector(trial.plan, trial.plan.seed)
     engine = Engine(trial, workload_named(trial.plan.workload), workload_options(trial.spec), injector)
     world = environment or ENVIRONMENTS[trial.spec.environment]
-    recorder = Recorder(directory.path, system.translate)
+    recorder = Recorder(directory.path)
     try:
         for planned in _planned(trial):
             recorder.fault(planned)

@@ -27,8 +27,8 @@ from raft_trio.files import FileOp, FileResult
 
 __all__ = ["Exit", "Host", "KillReport", "OnTrace", "PauseReport", "Peer", "Process"]
 
-OnTrace = Callable[[Address, int, int, int, Any], None]
-"""(node, incarnation, number from 1 within the incarnation, node's own time in ns, event)"""
+OnTrace = Callable[[Address, int, int, int, Sequence[Any]], None]
+"""(node, incarnation, number of the first event from 1 within the incarnation, node's own time in ns, events)"""
 
 _FRAMES_IN_REASON = 4
 
@@ -95,14 +95,16 @@ class Host:
         network: Network,
         profile: Profile,
         on_trace: OnTrace,
+        on_change: Callable[[], None],
         exits: list[Exit],
     ) -> None:
+        """`on_change` is called when the process has begun or ended."""
         self.name, self.agenda, self.network, self.profile, self.on_trace = name, agenda, network, profile, on_trace
         self.disk = Disk()
         self.disk_rng = Random(f"{seed}/disk/{name}")
         self.process: Process | None = None
         self.incarnation = 0
-        self._factory, self._seed, self._exits = factory, seed, exits
+        self._factory, self._seed, self._exits, self._on_change = factory, seed, exits, on_change
         self._restart_rng = Random(f"{seed}/process/{name}")
         self._booting = False
 
@@ -128,6 +130,7 @@ class Host:
         crash_rng = Random(f"{self._seed}/disk/{self.name}/crash/{self.incarnation}")
         ended = int(self.process is not None or self._booting)
         process, self.process, self._booting = self.process, None, False
+        self._on_change()
         inputs, batches, connections = (0, 0, 0) if process is None else process.end(crash_rng)
         loss = self.disk.power_loss(crash_rng) if power_loss else DiskLoss()
         return KillReport(
@@ -159,6 +162,7 @@ class Host:
             self.exited(_explain(error))
             return
         self.process = Process(self, node, incarnation)
+        self._on_change()
         self.process.start()
 
 
@@ -335,10 +339,9 @@ class Process:
             self._carry_out(effects)
 
     def _report(self, events: Sequence[Any]) -> None:
-        on_trace, name, now = self._host.on_trace, self._host.name, self._agenda.now_ns
-        for event in events:
-            self._traced += 1
-            on_trace(name, self._incarnation, self._traced, now, event)
+        first = self._traced + 1
+        self._traced += len(events)
+        self._host.on_trace(self._host.name, self._incarnation, first, self._agenda.now_ns, events)
 
     def _carry_out(self, effects: Effects) -> None:
         if effects.failed is not None:
