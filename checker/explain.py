@@ -43,6 +43,7 @@ def explain_illegal(
         *_about_states(contradiction, core.stuck, model),
     )
     figures = {
+        "kinds": sorted({operation.f for operation in core.operations}),
         "core_operations": len(core.operations),
         "core_minimal": core.minimal,
         "weakened": core.weakened,

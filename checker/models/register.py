@@ -2,8 +2,8 @@
 
 Completions, as in `checker.records`: a read's value is its result; a write's and a cas's repeats the argument; a cas's
 argument is `[from, to]`. A cas with outcome `fail` certainly did not happen. When its error is `cas-mismatch`, the
-system moreover says that it compared and found another value, which is an observation and is judged as one; with any other
-error (a node that was no leader, say) it says nothing.
+system moreover says that it compared and found another value, which is an observation and is judged as one; with any
+other error (a node that was no leader, say) it says nothing.
 """
 
 from __future__ import annotations
