@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
+from checker.bite import check_bite
 from checker.faults import summarize_faults
 from checker.history import History
 from checker.linearizability import check_history
@@ -67,6 +69,12 @@ def _linearizability(files: RunFiles) -> Sequence[CheckResult]:
     return [check_history(files.history, MODELS[workload.model])]
 
 
+def _bite(files: RunFiles) -> Sequence[CheckResult]:
+    workload = workload_named(files.run.workload)
+    random = Random(f"{files.run.seed}/bite")
+    return [check_bite(files.history, MODELS[workload.model], reads=workload.reads, random=random)]
+
+
 def _liveness(files: RunFiles) -> Sequence[CheckResult]:
     if not any(phase.name == "liveness" for phase in files.run.phases):
         return []  # cut off before: `completion` says so
@@ -96,6 +104,7 @@ CHECKS: Mapping[str, Check] = {
     "node-exits": _node_exits,
     "liveness": _liveness,
     "vacuity": _vacuity,
+    "bite": _bite,
     "statistics": _statistics,
 }
 """In the order of the report. Among equally severe results the first names the signature, so causes go before symptoms:

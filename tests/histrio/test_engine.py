@@ -123,8 +123,7 @@ def test_a_fault_waits_for_the_event_that_starts_it() -> None:
     """Architecture §2: targets may be events, because those find what clocks do not."""
     at = AtEvent(event="voted", nth=2)
     world = World((Fault(id="f1", kind="kill-one", at=at, for_ns=10 * MS, target="self"),))
-    assert world.engine.awaits("voted")
-    assert not world.engine.awaits("became-leader")
+    assert world.engine.watched == {"voted"}
     world.run(until_ns=500 * MS)
     world.feed(NodeReported("n2", "voted"))
     assert world.actions(Apply) == []
@@ -132,7 +131,7 @@ def test_a_fault_waits_for_the_event_that_starts_it() -> None:
     (applied,) = [entry[2] for entry in world.actions(Apply)]
     assert isinstance(applied, Apply)
     assert applied.nodes == ("n3",)
-    assert not world.engine.awaits("voted")
+    assert world.engine.watched == frozenset()
     world.feed(FaultReported("f1", {"processes_ended": 1}))
 
 
