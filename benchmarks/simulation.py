@@ -124,7 +124,8 @@ def _cluster(seed: int, nodes: int, load: Load, folder: Path) -> tuple[float, fl
     began = process_time_ns()
     end = _execute(spec).read_run().end
     took_ns = process_time_ns() - began
-    assert end is not None and end.events is not None
+    assert end is not None
+    assert end.events is not None
     return end.events * _NS_PER_S / took_ns, end.time_ns / took_ns
 
 

@@ -96,7 +96,7 @@ class SimulatedWorld:
         for node in trial.nodes:
             self.simulation.add_node(node, system.node)
             self.simulation.start(node)
-        self.simulation.call_at(0, partial(self._feed, TimePassed()))
+        self.simulation.call_at(0, self._time_passed)
 
     def progress(self) -> Progress:
         """A glance at the run."""
@@ -139,6 +139,9 @@ class SimulatedWorld:
                 self._perform(action)
         self._feeding = False
 
+    def _time_passed(self) -> None:
+        self._feed(TimePassed())
+
     def _view(self) -> ClusterView:
         """Made anew only when a role or what is up has changed."""
         up = self.simulation.up
@@ -155,7 +158,7 @@ class SimulatedWorld:
             case WakeEngine(time_ns=time_ns):
                 if self._wake is not None:
                     self._wake.cancel()
-                self._wake = self.simulation.call_at(time_ns, partial(self._feed, TimePassed()))
+                self._wake = self.simulation.call_at(time_ns, self._time_passed)
             case Apply():
                 self._apply(action)
             case Undo():

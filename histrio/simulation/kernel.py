@@ -89,7 +89,8 @@ class Simulation:
     def call_at(self, time_ns: int, callback: Callable[[], None]) -> Timer:
         """Call at `time_ns`; a time that is past means at once, after the events already due."""
         timer = Timer(callback)
-        self._agenda.push(max(time_ns, self.now_ns), "call", timer.fire, None, None)
+        now_ns = self._agenda.now_ns
+        self._agenda.push(time_ns if time_ns > now_ns else now_ns, "call", timer.fire, None, None)
         return timer
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────

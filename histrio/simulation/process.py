@@ -234,7 +234,9 @@ class Process:
 
     def receive(self, source: Address, payload: Any) -> None:
         """A unit from a node or a client has arrived."""
-        self._take(self._deliver, source, payload)
+        self._inbox.append((self._deliver, source, payload))
+        if not self._flush_scheduled and self._paused_at is None:
+            self._schedule_flush()
 
     def client_left(self, client: Address, peer: Peer) -> None:
         """A client has closed its connection, and has not opened another since."""
@@ -259,7 +261,7 @@ class Process:
         )
         self._paused_at = None
         self._batches.release()
-        if self._inbox:
+        if self._inbox and not self._flush_scheduled:
             self._schedule_flush()
         return report
 
@@ -280,12 +282,11 @@ class Process:
             self._schedule_flush()
 
     def _schedule_flush(self) -> None:
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            due = self._agenda.now_ns + self._flush_ns
-            if due < self._free_at:
-                due = self._free_at
-            self._agenda.push(due, self._flush_label, self._flush, None, None)
+        self._flush_scheduled = True
+        due = self._agenda.now_ns + self._flush_ns
+        if due < self._free_at:
+            due = self._free_at
+        self._agenda.push(due, self._flush_label, self._flush, None, None)
 
     def _batch_done(self, token: int, error: OSError | None) -> None:
         self._take(self._node.io_done, token, error)

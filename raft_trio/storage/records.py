@@ -91,8 +91,7 @@ class RecordCodec:
 CODEC = RecordCodec(encode=_encoder.encode, decode=_decoder.decode, checksum=zlib.crc32)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """A frame found in a file."""
 
     offset: int
