@@ -3,6 +3,7 @@
 CheckerError
 ├── MalformedInput     a file that cannot be read as what it claims to be; names file and line
 ├── IllFormedHistory   lines that parse, but are no history (a return without a call, time running backwards)
+├── NoSuchState        a start state given as JSON that means no state of the model
 └── ModelError         a model that contradicts itself (a wrong speed hint, a step that is not a function)
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CheckerError", "IllFormedHistory", "MalformedInput", "ModelError"]
+__all__ = ["CheckerError", "IllFormedHistory", "MalformedInput", "ModelError", "NoSuchState"]
 
 
 class CheckerError(Exception):
@@ -36,3 +37,7 @@ class IllFormedHistory(CheckerError):
 
 class ModelError(CheckerError):
     """A model broke its own promise; the verdict would be worthless."""
+
+
+class NoSuchState(CheckerError):
+    """A start state, given as JSON, that the model cannot start in."""

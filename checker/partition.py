@@ -15,6 +15,7 @@ from typing import Any
 from checker.history import Operation
 from checker.linearization import linearize
 from checker.model import Model
+from checker.preparation import find_impossible, refined
 from checker.problem import NEVER, Problem, compile_problem
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
 from checker.transitions import Transitions
@@ -35,6 +36,9 @@ __all__ = [
 
 HINT_CHECKS_MAX = 50_000
 """Entries of the transition table filled before an illegal verdict, to catch a wrong hint: about 50 ms."""
+
+HINT_CHECKS_MIN = 200
+"""So many always; beyond that, four times the configurations that the search took: checking costs no more than it."""
 
 
 SURVIVORS_MAX = 10
@@ -117,6 +121,7 @@ class Result:
 def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     """The sequence of passes: each is exact or safely one-sided; the last one decides if the budget lasts.
 
+    Before all passes comes `Model.impossible`, which needs no search.
     Narrow first: most histories need a handful of configurations; a witness is cheap to find depth-first where
     breadth-first drowns; crashed operations drown the proof of a violation, unless they may be used again and again.
     """
@@ -157,10 +162,15 @@ def judge(
     operations: Sequence[Operation], model: Model[Any], meter: Meter, passes: Sequence[Pass] | None = None
 ) -> Result:
     """As `check_operations`, on a meter that is already running."""
+    model = refined(model, operations)
     problem = compile_problem(operations, model)
     transitions = Transitions(problem, model)
+    impossible = find_impossible(model, operations) if passes is None else None
+    if impossible is not None:
+        unplaced = Stuck(operation=impossible, prefix=(), step=0)
+        return Result(Decision.ILLEGAL, "necessary-condition", _statistics(transitions, meter), stuck=unplaced)
     if passes is None:
-        passes = passes_for(len(problem.operations), crashed=NEVER in problem.deadlines)
+        passes = passes_for(len(problem.operations), crashed=NEVER in problem.deadlines and not model.unbounded)
     furthest, last = SearchEnd(Ending.SPENT, 0), "none"
     for how in passes:
         subject, table = (problem, transitions) if not how.relaxed else _relax(operations, model)
@@ -172,7 +182,7 @@ def judge(
             return Result(Decision.OK, last, _statistics(transitions, meter), linearization=placed)
         if end.ending is Ending.STUCK:
             stuck = _stuck(subject, table, end, relaxed=how.relaxed)
-            verified = table.close(HINT_CHECKS_MAX)
+            verified = table.close(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * meter.configurations))
             return Result(Decision.ILLEGAL, last, _statistics(table, meter, hints_verified=verified), stuck=stuck)
         if end.step > furthest.step and not how.relaxed:
             furthest = end

@@ -17,6 +17,7 @@ from msgspec import structs
 from checker.history import Operation, Outcome
 from checker.model import Model
 from checker.partition import Budget, Decision, Stuck, check_operations
+from checker.preparation import relevant
 
 __all__ = ["Core", "shrink"]
 
@@ -44,7 +45,7 @@ def shrink(operations: Sequence[Operation], stuck: Stuck, model: Model[Any], *, 
 
     A unit is a configuration expanded or a few operations read; 100,000 take about a second.
     """
-    shrinker = _Shrinker(operations, model, allowance)
+    operations = relevant(model, operations)
     early = [operation for operation in operations if operation.return_order is not None]
     early.sort(key=lambda operation: operation.return_order or 0)
     place = next(place for place, operation in enumerate(early) if operation.index == stuck.operation.index)
@@ -107,8 +108,8 @@ class _Shrinker:
 
     def _plainly_stuck(self, kept: Sequence[Operation]) -> Stuck | None:
         """As `_illegal`, but without looking ahead: people look for the first return that could not be placed, the
-        look-ahead gives up as soon as it sees that one will come."""
-        model = replace(self._model, footprint=None)
+        look-ahead gives up as soon as it sees that one will come, and a cheap condition does not look at all."""
+        model = replace(self._model, footprint=None, refine=None, impossible=None)
         result = check_operations(self._subject(kept), model, budget=Budget(PLAIN_MAX))
         return result.stuck if result.decision is Decision.ILLEGAL else None
 
