@@ -31,7 +31,7 @@ def explain_illegal(
     """The class of the anomaly and the evidence for it. minimal: look for the smallest contradiction first."""
     stuck = result.stuck
     assert stuck is not None
-    core = shrink(operations, stuck, model, allowance=ALLOWANCE if minimal else 0)
+    core = shrink(operations, stuck, model, allowance=ALLOWANCE if minimal else 0, engine=result.engine)
     clock = Clock(timed=any(operation.call_ns for operation in operations))
     contradiction = Contradiction(
         tuple(relevant(model, operations)), core.operations, core.stuck.operation, clock, model.initial
@@ -46,6 +46,7 @@ def explain_illegal(
         *_about_states(contradiction, core.stuck, model),
     )
     figures = {
+        "kinds": sorted({operation.f for operation in core.operations}),
         "core_operations": len(core.operations),
         "core_minimal": core.minimal,
         "weakened": core.weakened,

@@ -6,8 +6,8 @@ then carries time 0, and the order of the lines is all there is.
 
 A failed cas, in both, is read as "certainly did not happen": that is what Jepsen promises of `:fail`. Porcupine reads
 a `:fail` in its etcd logs as "compared, and found another value". Both readings reproduce the known verdicts of all
-etcd logs that we have; the weaker one is right for every client, so it is ours. A failed cas whose error is `mismatch`
-is judged by the stronger one (`checker.models.register`).
+etcd logs that we have; the weaker one is right for every client, so it is ours. A failed cas whose error is
+`cas-mismatch` is judged by the stronger one (`checker.models.register`).
 
 Jepsen stamps times before it takes the lock that orders the lines, so times may run backwards by microseconds: the
 order of the lines rules, and a time is never shown as earlier than the one before it.

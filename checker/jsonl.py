@@ -46,8 +46,7 @@ class JsonlWriter:
         A disk that is nearly full takes a part of what it is given: the rest is tried again, and if that fails, the
         part is taken back, so that the file ends with a whole line.
         """
-        encode = self._encoder.encode
-        lines = b"".join([encode(record) + b"\n" for record in records])
+        lines = self._encoder.encode_lines(records)
         written = 0
         try:
             while written < len(lines):
@@ -79,26 +78,52 @@ def read_jsonl(path: Path, line_type: Any, *, format: str, complete: bool = True
     Raises MalformedInput with the line number.
     """
     content = _read(path)
-    lines = content.split(b"\n")
-    unterminated = lines.pop()
+    whole = content.rfind(b"\n") + 1
     warnings: tuple[str, ...] = ()
-    if unterminated and complete:
-        lines.append(unterminated)
-    elif unterminated:
-        warnings = (f"{path}:{len(lines) + 1}: the unterminated last line was dropped: the run was cut off there",)
-    if not lines:
+    if whole < len(content) and complete:
+        content += b"\n"
+    elif whole < len(content):
+        number = content.count(b"\n") + 1
+        warnings = (f"{path}:{number}: the unterminated last line was dropped: the run was cut off there",)
+        content = content[:whole]
+    if not content:
         raise MalformedInput(path, None, "the file is empty; expected a header line", fix="was the run ever started?")
-    header = _header(path, lines[0], format)
-    decode = msgspec.json.Decoder(line_type).decode
+    first, _, body = content.partition(b"\n")
+    header = _header(path, first, format)
+    decoder = msgspec.json.Decoder(line_type)
+    # Only a history's values may be anything, and so nest without end.
+    may_nest = format == "histrio/history" and any(map(_is_deep, body.split(b"\n")))
+    records = None if may_nest else _decoded_at_once(body, decoder)
+    if records is None:
+        records = _decoded_line_by_line(body, decoder, path, format)
+    return Lines(header, tuple(records), warnings)
+
+
+def _decoded_at_once(body: bytes, decoder: msgspec.json.Decoder[Any]) -> list[Any] | None:
+    """All records, three times as fast as one by one; None unless each line is one record, of the right kind.
+
+    The decoder takes any white space between records. As many line ends as records, and each but the last of them
+    between two records: so every line holds exactly one.
+    """
+    try:
+        records = decoder.decode_lines(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    one_a_line = body.count(b"\n") == len(records) and body.count(b"}\n{") == max(len(records) - 1, 0)
+    return records if one_a_line else None
+
+
+def _decoded_line_by_line(body: bytes, decoder: msgspec.json.Decoder[Any], path: Path, expected: str) -> list[Any]:
+    """All records, or the number of the line that is broken."""
     records = []
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in enumerate(body.split(b"\n")[:-1], start=2):
         if _is_deep(line):
             raise MalformedInput(path, number, f"nested more than {DEPTH_MAX} deep")
         try:
-            records.append(decode(line))
+            records.append(decoder.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise MalformedInput(path, number, f"not a line of {format}: {error}") from None
-    return Lines(header, tuple(records), warnings)
+            raise MalformedInput(path, number, f"not a line of {expected}: {error}") from None
+    return records
 
 
 def _is_deep(line: bytes) -> bool:
