@@ -68,7 +68,7 @@ class _Replay:
 
     def _step(self, operation: Operation) -> Hashable | Refused:
         """The state after it; if it is refused, a crashed operation may have taken effect just before it."""
-        after = self.model.step(self.state, operation)
+        after: Hashable | Refused = self.model.step(self.state, operation)
         if not isinstance(after, Refused):
             return after
         for crashed in self.crashed:
@@ -79,7 +79,8 @@ class _Replay:
                 continue
             if not isinstance(self.model.step(between, operation), Refused):
                 self._place(crashed, between)
-                return self.model.step(between, operation)
+                explained: Hashable | Refused = self.model.step(between, operation)
+                return explained
         return after
 
     def _place(self, operation: Operation, after: Hashable) -> None:
@@ -120,7 +121,7 @@ def check_certificate(history: History, model: Model[Any]) -> CheckResult:
     unplaced = next((one for one in finished if one.position is None), None)
     if unplaced is not None:
         return _unknown(f"{_told(model, unplaced)} carries no position")
-    changes = sorted((one for one in finished if not model.traits(one).observer), key=_position)
+    changes = sorted((one for one in finished if not _looks(model, one)), key=_position)
     fault: _Fault | str | None = _log_fault(model, changes)
     if fault is None:
         fault = _replayed(model, operations)
@@ -151,9 +152,14 @@ def _replayed(model: Model[Any], operations: Sequence[Operation]) -> _Fault | st
 def _log_order(model: Model[Any], part: Sequence[Operation]) -> list[Operation]:
     """Changes by index; what only looks, after the last change of the partition that it can have seen, by calls."""
     finished = [one for one in part if one.outcome is not Outcome.INFO]
-    looks = {one.index for one in finished if model.traits(one).observer}
+    looks = {one.index for one in finished if _looks(model, one)}
     indexes = sorted(_index(one) for one in finished if one.index not in looks)
     return sorted(finished, key=lambda one: (bisect_right(indexes, _index(one)), one.index in looks, one.call_order))
+
+
+def _looks(model: Model[Any], operation: Operation) -> bool:
+    """It changed nothing: an observer, or a failure that tells something."""
+    return operation.outcome is Outcome.FAIL or model.traits(operation).observer
 
 
 def _log_fault(model: Model[Any], changes: Sequence[Operation]) -> _Fault | None:

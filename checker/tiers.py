@@ -20,13 +20,11 @@ __all__ = ["DISAGREE", "check_in_two_tiers", "compare_tiers"]
 
 DISAGREE = "tiers-disagree"
 
-_DECIDED = (Validity.VALID, Validity.INVALID)
-
 
 def check_in_two_tiers(
     history: History, model: Model[Any], *, budget: Budget = DEFAULT_BUDGET, confirm: bool
 ) -> tuple[CheckResult, ...]:
-    """Results called `linearizability` and `certificate`, and `tiers` if they contradict each other.
+    """Results called `linearizability` and, where it says something, `certificate`; and `tiers` if they disagree.
 
     confirm: search also where the certificate holds; callers do that on a sample, drawn from a run's seed. Without it,
     a certificate that holds is the whole proof.
@@ -41,10 +39,12 @@ def check_in_two_tiers(
 def compare_tiers(searched: CheckResult, certificate: CheckResult) -> tuple[CheckResult, ...]:
     """The results of both tiers, and a harness error if both decided and differ.
 
-    The search decides: where it found an order that a certificate denies, the certificate counts as unknown.
+    A certificate that says nothing is left out. The search decides: where it found an order that a certificate denies,
+    the certificate counts as unknown.
     """
-    both = {searched.validity, certificate.validity}
-    if both != set(_DECIDED):
+    if certificate.validity is Validity.UNKNOWN:
+        return (searched,)
+    if searched.validity is Validity.UNKNOWN or searched.validity is certificate.validity:
         return searched, certificate
     denied = certificate.validity is Validity.INVALID
     told = certificate.anomaly if denied else "no fault"

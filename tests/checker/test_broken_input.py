@@ -92,7 +92,8 @@ Damage = Callable[[str, Random], str]
 
 def damaged(text: str, rng: Random) -> bytes:
     for _ in range(rng.choice([1, 1, 1, 2, 3, 6])):
-        text = DAMAGES[rng.randrange(len(DAMAGES))](text or "[", rng)
+        damage: Damage = DAMAGES[rng.randrange(len(DAMAGES))]
+        text = damage(text or "[", rng)
     raw = text.encode()
     if rng.random() < 0.1:
         place = rng.randrange(len(raw) + 1)
