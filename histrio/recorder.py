@@ -16,7 +16,7 @@ from workloads.session import Completion, Operation
 
 __all__ = ["Recorder"]
 
-_TRACE_LINES_GATHERED = 4096
+_TRACE_LINES_GATHERED = 256  # few enough to stay in the processor's cache until they are encoded
 
 
 class Recorder:
