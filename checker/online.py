@@ -135,7 +135,7 @@ class _Since:
     state: Hashable
     seen: tuple[tuple[int, frozenset[Hashable]], ...]
     steps: tuple[tuple[str, int], ...]
-    """(`call`, `apply` or `return`, operation), in order."""
+    """(`call`, `apply` or `saw`, operation), in order."""
 
     def then(self, what: str, number: int) -> _Since:
         return replace(self, steps=(*self.steps, (what, number)))
@@ -367,7 +367,7 @@ class _Partition:
             else:
                 settled = self._has_seen_it(one, operation)
                 if settled:
-                    self._keep(one, number, onward)
+                    self._keep(one, number, onward, saw=True)
                 unsettled = not (settled and sees)
             if unsettled and explored.add(one):
                 queue.append(one)
@@ -375,7 +375,7 @@ class _Partition:
             for after in self._next(queue.pop(), operation):
                 settled = after.settled or self._has_seen_it(after.configuration, operation)
                 if settled:
-                    self._keep(after.configuration, number, onward)
+                    self._keep(after.configuration, number, onward, saw=not after.settled)
                 if not (after.settled or (settled and sees)) and explored.add(after.configuration):
                     queue.append(after.configuration)
         self.frontier = onward.all()
@@ -400,13 +400,14 @@ class _Partition:
             if repeated is None:
                 return
             one = repeated
-        self._keep(one, number, onward)
+        self._keep(one, number, onward, saw=False)
 
-    def _keep(self, one: _Configuration, number: int, onward: _Antichain) -> None:
+    def _keep(self, one: _Configuration, number: int, onward: _Antichain, *, saw: bool) -> None:
+        """Go on without the operation. saw: it took effect in passing, in a state that was there since its call."""
         opened = self._open[number]
         since = one.since
-        if since is not None and not opened.blind:
-            since = since.then("return", number)
+        if since is not None and saw:
+            since = since.then("saw", number)
         mask = ~opened.bit if not opened.observes else -1
         facts = tuple(fact for fact in one.facts if fact[0] != number)
         onward.add(_Configuration(one.state, one.must & mask, one.may & mask, _without(one.seen, number), facts, since))
@@ -460,19 +461,17 @@ class _Partition:
         """The configuration with what is known now; None if that is impossible."""
         assert one.since is not None
         state, seen = one.since.state, dict(one.since.seen)
-        applied: set[int] = set()
         for what, number in one.since.steps:
             known = self._known.get(number)
             if what == "call":
                 seen[number] = frozenset((state,))
             elif what == "apply":
-                applied.add(number)
                 after = self.model.step(state, self._open[number].unseen if known is None else known)
                 if isinstance(after, Refused):
                     return None
                 state = after
                 seen = {reader: states | {state} for reader, states in seen.items()}
-            elif number not in applied and known is not None and not self._fits(known, seen[number]):
+            elif known is not None and not self._fits(known, seen[number]):
                 return None
         return replace(one, state=state, seen=tuple((reader, seen[reader]) for reader, _ in one.seen))
 
