@@ -64,7 +64,7 @@ def _catalogue() -> Catalogue:
             for bug in system.bugs.values()
         ),
         models=(
-            *(Entry(name=name, about=model.manual.about if model.manual else "") for name, model in MODELS.items()),
+            *(Entry(name=name, about=MODELS_ABOUT[name]) for name in MODELS),
             *(Entry(name=alias, about=f"the same as {name}") for alias, name in ALIASES.items()),
         ),
         formats=tuple(Entry(name=name, about=FORMATS_ABOUT[name]) for name in get_args(Format)),
@@ -82,6 +82,21 @@ FORMATS_ABOUT = {
     "jepsen-edn": "Jepsen's history.edn",
     "porcupine-kv": "Porcupine's key-value text; keys start as the empty text",
 }
+MODELS_ABOUT = {
+    "register": "per key: read and write",
+    "cas-register": "per key: read, write and compare-and-set",
+    "versioned-register": "per key: a register whose changes are counted",
+    "multi-register": "per key: registers that are read and written together, in transactions",
+    "key-value": "per key: get, put, append, compare-and-set and delete",
+    "set": "per key: elements that are added, removed and looked for",
+    "counter": "per key: a number that is added to and read",
+    "fifo-queue": "per key: first in, first out",
+    "stack": "per key: last in, first out",
+    "priority-queue": "per key: the smallest priority first; among equal ones any",
+    "mutex": "per key: a lock that one owner can hold",
+    "fenced-mutex": "per key: a lock whose holders get ascending tokens",
+}
+"""What each model says of itself, without importing it."""
 
 
 def _plan_trial(spec: TrialSpec) -> Trial:

@@ -59,7 +59,7 @@ OWN = """{"format":"histrio/history","version":1,"clock":"virtual"}
 """
 VALID = {"log": LOG, "edn": EDN, "porcupine": PORCUPINE, "own": OWN}
 FITTING = {"log": "cas-register", "edn": "multi-register", "porcupine": "key-value", "own": "register"}
-STRANGE = (
+STRANGE: tuple[str, ...] = (
     *'[]{}()"\\:#_;\n\t 0aN,-.',
     "\x00",
     "\ud7ff",

@@ -47,9 +47,7 @@ def test_the_command_of_the_library_exits_with_their_known_verdicts(
 @pytest.mark.parametrize(
     ("file", "model", "initial", "code"),
     [
-        ("porcupine-kv/c10-bad.txt", "key-value", '""', 1),
         ("porcupine-kv/c10-ok.txt", "kv", None, 0),
-        ("knossos/multi-register__good__multi-register.edn", "multi-register", '{"x": 0, "y": 0}', 0),
         ("knossos/multi-register__good__multi-register.edn", "multi-register", '{"x": 0, "y": 7}', 1),
         ("porcupine-etcd/etcd_000.log", "cas-register", None, 1),
     ],
