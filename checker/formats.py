@@ -12,9 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 from checker.errors import IllFormedHistory, MalformedInput
 from checker.history import History
+from checker.model import Model
 from checker.records import HistoryLine
 
-__all__ = ["Format", "LoadedHistory", "load_history", "locate", "recognise"]
+__all__ = ["Format", "LoadedHistory", "implied_start", "load_history", "locate", "recognise"]
 
 LOG_MARK = "jepsen.util - "
 
@@ -77,6 +78,12 @@ def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
         raise MalformedInput(path, number, error.problem) from error
     lines = tuple(number for number, _ in numbered)
     return LoadedHistory(history, kind, warnings, lines, initial="" if kind == "porcupine-kv" else None)
+
+
+def implied_start(loaded: LoadedHistory, model: Model[Any]) -> Model[Any]:
+    """The model with the start state that the format implies, where it concerns this model."""
+    concerns = loaded.format == "porcupine-kv" and model.name == "key-value"
+    return model.starting_at(loaded.initial) if concerns else model
 
 
 def locate(path: Path, loaded: LoadedHistory, error: IllFormedHistory) -> MalformedInput:

@@ -131,7 +131,7 @@ def _replay(directory: Path, store: Path) -> Replayed:
 
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     from checker.errors import IllFormedHistory, NoSuchState
-    from checker.formats import load_history, locate
+    from checker.formats import implied_start, load_history, locate
     from checker.linearizability import Budget, check_history
     from checker.models import ALIASES, MODELS
 
@@ -139,9 +139,11 @@ def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     if question.format not in (None, loaded.format):
         raise MalformedInput(path, None, f"this is {loaded.format}, not {question.format}", fix="leave out --format")
     model = MODELS[ALIASES.get(question.model, question.model)]
-    initial = loaded.initial if question.initial is None else msgspec.json.decode(question.initial)
     try:
-        model = model if question.initial is None and initial is None else model.starting_at(initial)
+        if question.initial is None:
+            model = implied_start(loaded, model)
+        else:
+            model = model.starting_at(msgspec.json.decode(question.initial))
     except NoSuchState as error:
         raise UsageProblem(f"--initial: {error}", fix="docs/checker.md lists what each model starts with") from None
     budget = Budget() if question.budget is None else Budget(question.budget)
