@@ -1,26 +1,37 @@
-"""How many events per second the bare simulator executes: nodes that only echo, so nearly all the time is the kernel's.
+"""How fast simulated runs are: the bare simulator, whole clusters of raft_trio, and whole trials.
 
     python -m benchmarks.simulation
 
-Prints the best of several runs on the processor's clock, which other load disturbs least. An event is one delivery,
-flush, timer, disk completion, request or reply.
+Everything is measured on the processor's clock, which other load disturbs least, and the best of several runs counts.
+An event is one delivery, flush, timer, disk completion, request or reply. The *kernel* runs nodes that only echo, so
+nearly all its time is the simulator's. A *cluster* is a trial without faults, with everything recorded. A *trial* lasts
+four simulated seconds under all faults, and is judged by all checks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time_ns
-from typing import Any
+from typing import Any, NamedTuple
 
+from histrio.clocks import utc_now
+from histrio.judge import judge
+from histrio.planning import plan_trial
+from histrio.run import execute
 from histrio.simulation.kernel import Simulation
 from histrio.simulation.node import Address, Effects, Send
 from histrio.simulation.profile import DEFAULT_PROFILE
+from histrio.store import RunDirectory
+from histrio.trial import TrialSpec
 from raft_trio.files import FileBatch, FileExecutor, Pwrite, Sync
 
 __all__ = ["Echo", "main"]
 
 _NODES = ("n1", "n2", "n3")
 _PER_PAIR = 4
-_RUNS = 5
+_RUNS = 3
 _NS_PER_S = 1_000_000_000
 
 
@@ -60,13 +71,35 @@ class Echo:
         return effects
 
 
+class Load(NamedTuple):
+    """What the clients of a cluster do, and for how many simulated seconds."""
+
+    rate_hz: float
+    concurrency: int
+    time_limit_s: float
+
+
+LOADS = {"busy": Load(1_000, 40, 5), "light": Load(20, 10, 60), "idle": Load(0.05, 1, 120)}
+
+
 def main() -> None:
     """Measure and print."""
-    rates = sorted(_measure(seed) for seed in range(_RUNS))
-    print(f"{rates[-1]:,} events/s (best of {_RUNS}; median {rates[_RUNS // 2]:,})")
+    rates = sorted(_kernel(seed) for seed in range(_RUNS))
+    print(f"kernel          {rates[-1]:>9,} events/s (best of {_RUNS}; median {rates[_RUNS // 2]:,})")
+    with TemporaryDirectory() as folder:
+        for nodes in (3, 5):
+            for name in LOADS:
+                events, simulated_s = _best(lambda seed: _cluster(seed, nodes, LOADS[name], Path(folder)))  # noqa: B023
+                print(f"cluster {name:5} x{nodes} {events:>9,.0f} events/s {simulated_s:>9,.1f} simulated s/s")
+        trials, _ = _best(lambda seed: _trial(seed, Path(folder)))
+        print(f"trial of 4 s    {trials:>9,.0f} per minute, executed and judged")
 
 
-def _measure(seed: int) -> int:
+def _best(measure: Callable[[int], tuple[float, float]]) -> tuple[float, float]:
+    return max(measure(seed) for seed in range(_RUNS))
+
+
+def _kernel(seed: int) -> int:
     simulation = Simulation(seed, DEFAULT_PROFILE, event_budget=10_000_000, on_trace=_ignore)
     for name in _NODES:
         simulation.add_node(name, Echo)
@@ -77,7 +110,39 @@ def _measure(seed: int) -> int:
     return (simulation.events - events) * _NS_PER_S // (process_time_ns() - began)
 
 
-def _ignore(node: Address, incarnation: int, number: int, local_ns: int, event: Any) -> None:
+def _cluster(seed: int, nodes: int, load: Load, folder: Path) -> tuple[float, float]:
+    """(events, simulated seconds) per second."""
+    spec = TrialSpec(
+        seed=seed,
+        nodes=nodes,
+        nemesis=("none",),
+        rate_hz=load.rate_hz,
+        concurrency=load.concurrency,
+        time_limit_s=load.time_limit_s,
+        store=folder,
+    )
+    began = process_time_ns()
+    end = _execute(spec).read_run().end
+    took_ns = process_time_ns() - began
+    assert end is not None
+    assert end.events is not None
+    return end.events * _NS_PER_S / took_ns, end.time_ns / took_ns
+
+
+def _trial(seed: int, folder: Path) -> tuple[float, float]:
+    """(trials per minute, 0)."""
+    began = process_time_ns()
+    judge(_execute(TrialSpec(seed=seed, nemesis=("all",), time_limit_s=4, store=folder)).path)
+    return 60 * _NS_PER_S / (process_time_ns() - began), 0.0
+
+
+def _execute(spec: TrialSpec) -> RunDirectory:
+    directory = RunDirectory.create(spec.store, "benchmark", started_at=utc_now(), seed=spec.seed)
+    execute(plan_trial(spec), directory)
+    return directory
+
+
+def _ignore(node: Address, incarnation: int, first: int, local_ns: int, events: Sequence[Any]) -> None:
     pass
 
 

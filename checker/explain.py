@@ -12,6 +12,7 @@ from typing import Any
 from checker.history import Operation
 from checker.model import Anomaly, Clock, Contradiction, Model, Refused, describe_value
 from checker.partition import Result, Stuck
+from checker.preparation import relevant
 from checker.records import Evidence
 from checker.shrinking import Core, shrink
 from checker.timeline import draw
@@ -32,7 +33,9 @@ def explain_illegal(
     assert stuck is not None
     core = shrink(operations, stuck, model, allowance=ALLOWANCE if minimal else 0, engine=result.engine)
     clock = Clock(timed=any(operation.call_ns for operation in operations))
-    contradiction = Contradiction(tuple(operations), core.operations, core.stuck.operation, clock, model.initial)
+    contradiction = Contradiction(
+        tuple(relevant(model, operations)), core.operations, core.stuck.operation, clock, model.initial
+    )
     anomaly = _generic(contradiction, model) if model.anomaly is None else model.anomaly(contradiction)
     marked = core.stuck.operation
     others = [operation.index for operation in core.operations if operation.index != marked.index]
@@ -43,6 +46,7 @@ def explain_illegal(
         *_about_states(contradiction, core.stuck, model),
     )
     figures = {
+        "kinds": sorted({operation.f for operation in core.operations}),
         "core_operations": len(core.operations),
         "core_minimal": core.minimal,
         "weakened": core.weakened,

@@ -26,11 +26,13 @@ from checker.records import (
     TraceLine,
     Validity,
 )
+from checker.trace_view import in_order
 
 __all__ = ["check_liveness", "check_node_exits"]
 
 LIVENESS_PHASE = "liveness"
 READS = ("read", "get")
+_MOVES = frozenset({Restored, Became, Committed, Applied, Snapshot})
 
 Lack = tuple[str, str]
 """(anomaly class, what was missing)."""
@@ -169,25 +171,27 @@ def _not_serving(asked: Sequence[HistoryLine], answered: Sequence[HistoryLine]) 
 
 
 def _members(trace: Sequence[TraceLine]) -> dict[str, _Member]:
-    lines: dict[str, list[TraceLine]] = {}
+    """Where each node stood when its trace ended; by node, in the order of first appearance."""
+    lines: dict[str, list[TraceLine]] = {node: [] for node in dict.fromkeys([line.node for line in trace])}
     for line in trace:
-        lines.setdefault(line.node, []).append(line)
+        if type(line.event) in _MOVES:
+            lines[line.node].append(line)
     return {node: _member(of_node) for node, of_node in lines.items()}
 
 
 def _member(lines: Sequence[TraceLine]) -> _Member:
     role, role_term, committed = "follower", 0, 0
     applied: int | None = None
-    for line in sorted(lines, key=lambda line: (line.incarnation, line.seq)):
+    for line in in_order(lines):
         match line.event:
+            case Applied(index=index):
+                applied = index
+            case Committed(index=index):
+                committed = index
             case Restored(term=term):
                 role, role_term, committed, applied = "follower", term, 0, None
             case Became(role=new_role, term=term):
                 role, role_term = new_role, term
-            case Committed(index=index):
-                committed = index
-            case Applied(index=index):
-                applied = index
             case Snapshot(index=index, installed=True):
                 committed, applied = max(committed, index), max(applied or 0, index)
             case _:

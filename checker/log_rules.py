@@ -34,18 +34,18 @@ class TraceForm:
         if view.incarnation == line.incarnation:
             text = f"{place(line)}: a second `restored` in one incarnation"
             self.findings.add("two-beginnings", text, line, role=view.role)
-        self._repeated(line)
+        self._compare_with_last(line)
 
     def _seen(self, view: NodeView, line: TraceLine, event: object) -> None:
         if view.incarnation != line.incarnation:
             text = f"{place(line)}: the incarnation's first event is not `restored`"
             self.findings.add("no-beginning", text, line, role=view.role)
             view.incarnation = line.incarnation
-        self._repeated(line)
+        self._compare_with_last(line)
 
-    def _repeated(self, line: TraceLine) -> None:
+    def _compare_with_last(self, line: TraceLine) -> None:
         last = self._last.get(line.node)
-        if last is not None and (last.incarnation, last.seq) == (line.incarnation, line.seq):
+        if last is not None and last.seq == line.seq and last.incarnation == line.incarnation:
             self.findings.add("repeated-line", f"{place(line)} is there twice", line, role="")
         self._last[line.node] = line
 

@@ -131,11 +131,11 @@ FaultLine = FaultPlanned | FaultApplied | FaultObserved | FaultUndone | FaultHea
 # ── trace.jsonl ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
     """What a node of a replicated log did. The subclasses are the closed vocabulary of traces."""
 
 
-class Restored(TraceEvent, frozen=True, tag="restored"):
+class Restored(TraceEvent, frozen=True, gc=False, tag="restored"):
     """First event of every incarnation: what the disk gave back."""
 
     term: int
@@ -144,19 +144,19 @@ class Restored(TraceEvent, frozen=True, tag="restored"):
     last_term: int
 
 
-class Became(TraceEvent, frozen=True, tag="became"):
+class Became(TraceEvent, frozen=True, gc=False, tag="became"):
     role: Literal["follower", "pre-candidate", "candidate", "leader"]
     term: int
 
 
-class Voted(TraceEvent, frozen=True, tag="voted"):
+class Voted(TraceEvent, frozen=True, gc=False, tag="voted"):
     """A real vote (pre-votes promise nothing and are not traced), also a candidate's for itself."""
 
     term: int
     candidate: str
 
 
-class Appended(TraceEvent, frozen=True, tag="appended"):
+class Appended(TraceEvent, frozen=True, gc=False, tag="appended"):
     """`digest`: of the entry's payload; equal index and term must mean equal digest on all nodes."""
 
     index: int
@@ -164,31 +164,31 @@ class Appended(TraceEvent, frozen=True, tag="appended"):
     digest: int
 
 
-class Truncated(TraceEvent, frozen=True, tag="truncated"):
+class Truncated(TraceEvent, frozen=True, gc=False, tag="truncated"):
     """Entries from `index` on were removed."""
 
     index: int
 
 
-class Synced(TraceEvent, frozen=True, tag="synced"):
+class Synced(TraceEvent, frozen=True, gc=False, tag="synced"):
     """All entries up to `index` (whose term is `term`) are durable."""
 
     index: int
     term: int
 
 
-class Committed(TraceEvent, frozen=True, tag="committed"):
+class Committed(TraceEvent, frozen=True, gc=False, tag="committed"):
     index: int
 
 
-class Applied(TraceEvent, frozen=True, tag="applied"):
+class Applied(TraceEvent, frozen=True, gc=False, tag="applied"):
     """`digest`: of the applied entry, as in `Appended`."""
 
     index: int
     digest: int
 
 
-class Snapshot(TraceEvent, frozen=True, tag="snapshot"):
+class Snapshot(TraceEvent, frozen=True, gc=False, tag="snapshot"):
     """`installed`: received from a leader, not taken here."""
 
     index: int
@@ -197,20 +197,20 @@ class Snapshot(TraceEvent, frozen=True, tag="snapshot"):
     installed: bool
 
 
-class Configuration(TraceEvent, frozen=True, tag="configuration"):
+class Configuration(TraceEvent, frozen=True, gc=False, tag="configuration"):
     index: int
     voters: tuple[str, ...]
     learners: tuple[str, ...] = ()
 
 
-class Acknowledged(TraceEvent, frozen=True, tag="acknowledged"):
+class Acknowledged(TraceEvent, frozen=True, gc=False, tag="acknowledged"):
     """The node told a client that `operation` took effect, at log position `index` (0: the system does not say)."""
 
     operation: str
     index: int
 
 
-class Sent(TraceEvent, frozen=True, tag="sent"):
+class Sent(TraceEvent, frozen=True, gc=False, tag="sent"):
     """`cause`: the operation or message that made the node send it; empty when a timer did."""
 
     message: str
@@ -219,7 +219,7 @@ class Sent(TraceEvent, frozen=True, tag="sent"):
     cause: str = ""
 
 
-class Received(TraceEvent, frozen=True, tag="received"):
+class Received(TraceEvent, frozen=True, gc=False, tag="received"):
     message: str
     kind: str
     source: str
@@ -242,7 +242,7 @@ AnyTraceEvent = (
 )
 
 
-class TraceLine(msgspec.Struct, frozen=True, kw_only=True):
+class TraceLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event of one node. Order within a node is `(incarnation, seq)`; `local_ns` is for drawing only."""
 
     node: str

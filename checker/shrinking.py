@@ -17,6 +17,7 @@ from msgspec import structs
 from checker.history import Operation, Outcome
 from checker.model import Model
 from checker.partition import Budget, Decision, Engine, Stuck, check_operations
+from checker.preparation import relevant
 
 __all__ = ["Core", "shrink"]
 
@@ -46,7 +47,7 @@ def shrink(
 
     A unit is a configuration expanded or a few operations read; 100,000 take about a second.
     """
-    shrinker = _Shrinker(operations, model, allowance, engine)
+    operations = relevant(model, operations)
     early = [operation for operation in operations if operation.return_order is not None]
     early.sort(key=lambda operation: operation.return_order or 0)
     place = next(place for place, operation in enumerate(early) if operation.index == stuck.operation.index)

@@ -126,12 +126,12 @@ def place(line: TraceLine) -> str:
 
 def in_order(lines: Sequence[TraceLine]) -> Sequence[TraceLine]:
     """`lines` such that each node's are ascending by (incarnation, seq); the same object if they already are."""
-    last: dict[str, tuple[int, int]] = {}
+    last: dict[str, TraceLine] = {}
     for line in lines:
-        here = (line.incarnation, line.seq)
-        if here < last.get(line.node, here):
+        before = last.get(line.node, line)
+        if line.incarnation <= before.incarnation and (line.seq < before.seq or line.incarnation < before.incarnation):
             return sorted(lines, key=lambda line: (line.node, line.incarnation, line.seq))
-        last[line.node] = here
+        last[line.node] = line
     return lines
 
 
@@ -147,17 +147,17 @@ def read_trace(lines: Sequence[TraceLine], rules: Iterable[Rule]) -> tuple[Check
         event = line.event
         for handler in handlers.get(type(event), ()):
             handler(view, line, event)
-        update = UPDATES.get(type(event))
-        if update is not None:
-            update(view, line, event)
     return tuple(rule.finish(tuple(views.values())) for rule in rules)
 
 
 def _dispatch(rules: Sequence[Rule]) -> dict[type, tuple[Handler, ...]]:
+    """Who is shown each kind of event: the rules in their order, and then the view, which is changed by it."""
     handlers: dict[type, list[Handler]] = {}
     for rule in rules:
         for kind, handler in rule.handlers().items():
             handlers.setdefault(kind, []).append(handler)
+    for kind, update in UPDATES.items():
+        handlers.setdefault(kind, []).append(update)
     return {kind: tuple(of_kind) for kind, of_kind in handlers.items()}
 
 

@@ -19,6 +19,8 @@ import msgspec
 from histrio.errors import UsageProblem
 from histrio.settings import SETTINGS, Expectation, PerNode, Setting
 from histrio.trial import TrialSpec
+from nemesis.errors import MalformedPlan
+from nemesis.plan import Plan
 
 __all__ = [
     "BUILT_IN_PROFILES",
@@ -33,6 +35,7 @@ __all__ = [
     "option_layer",
     "profile_layers",
     "resolve",
+    "saved_plan",
     "suggestion",
     "unknown_variables",
 ]
@@ -194,12 +197,12 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def resolve(layers: Sequence[Layer], *, seed: int) -> Request:
-    """Merge the sources, highest first. seed: for a run that was given none.
+    """Merge the sources, highest first. seed: for a run that was given neither a seed nor a plan, which has one.
 
     A source that names a setting replaces it whole; lists and tables are not added up. Raises UsageProblem naming the
     source of a value that cannot be read.
     """
-    read: dict[str, object] = {"seed": seed, "concurrency": PerNode(CLIENTS_PER_NODE)}
+    read: dict[str, object] = {"concurrency": PerNode(CLIENTS_PER_NODE)}
     for layer in reversed(layers):
         for name, given in layer.values.items():
             read[name] = _read(_BY_NAME[name], given, layer.base)
@@ -208,6 +211,9 @@ def resolve(layers: Sequence[Layer], *, seed: int) -> Request:
     clients = read["concurrency"]
     if isinstance(clients, PerNode) and isinstance(nodes, int):
         read["concurrency"] = clients.factor * nodes
+    if "seed" not in read:
+        plan = read.get("plan")
+        read["seed"] = saved_plan(plan).seed if isinstance(plan, Path) else seed
     fields = {str(_BY_NAME[name].field): value for name, value in read.items()}
     spec = msgspec.convert(fields, TrialSpec)
     return Request(spec, expect if isinstance(expect, Expectation) else None)
@@ -219,6 +225,16 @@ def _read(setting: Setting, given: Given, base: Path) -> object:
     except ValueError as error:
         raise UsageProblem(f"{given.origin}: {error}", fix=f"{setting.name}: {setting.about}") from None
     return base / value if isinstance(value, Path) else value
+
+
+def saved_plan(path: Path) -> Plan:
+    """A plan from its file. Raises UsageProblem naming file and key."""
+    from nemesis.planfile import load_plan  # here, because `histrio --help` need not know every fault
+
+    try:
+        return load_plan(path)
+    except MalformedPlan as error:
+        raise UsageProblem(str(error), why="a plan is replayed exactly or not at all", fix=error.fix) from None
 
 
 def command_line(spec: TrialSpec) -> str:

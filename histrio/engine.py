@@ -8,7 +8,6 @@ cluster (architecture, section 2). Here belongs what happens when; how, is the e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 import msgspec
@@ -40,37 +39,33 @@ __all__ = [
 SECOND_NS = 1_000_000_000
 POLL_NS = 50_000_000  # how late the end of a phase may be noticed; a heartbeat
 SETTLE_LIMIT_NS = 10 * SECOND_NS  # thirty elections; if none succeeds, the liveness check will say so
-HEAL_LIMIT_NS = 20 * SECOND_NS
+HEAL_LIMIT_NS = 10 * SECOND_NS
 CALM_NS = SECOND_NS  # all up under a leader for so long: longer than an election or a client's patience
-FINAL_READS_LIMIT_NS = 30 * SECOND_NS
+FINAL_READS_LIMIT_NS = 15 * SECOND_NS
 LIVENESS_LOAD_NS = 2 * SECOND_NS
 LIVENESS_PREFIX = "live-"  # keys of their own: the others have had their final reads
 CATCH_UP_NS = SECOND_NS  # twenty heartbeats, for the last commit index to reach every member
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
+class TimePassed(msgspec.Struct, frozen=True):
     """The time asked for by `WakeEngine` has come; also the first event of all."""
 
 
-@dataclass(frozen=True, slots=True)
-class OperationEnded:
+class OperationEnded(msgspec.Struct, frozen=True):
     """The operation of `thread` ended."""
 
     thread: int
     completion: Completion
 
 
-@dataclass(frozen=True, slots=True)
-class NodeReported:
+class NodeReported(msgspec.Struct, frozen=True):
     """A node did something a fault may be waiting for, such as `became-leader`."""
 
     node: str
     event: str
 
 
-@dataclass(frozen=True, slots=True)
-class FaultReported:
+class FaultReported(msgspec.Struct, frozen=True):
     """A mechanism's counted consequences."""
 
     fault_id: str
@@ -80,8 +75,7 @@ class FaultReported:
 EngineEvent = TimePassed | OperationEnded | NodeReported | FaultReported
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeOperation:
+class InvokeOperation(msgspec.Struct, frozen=True):
     """Begin an operation: `process` is the logical client that `thread` now is."""
 
     thread: int
@@ -91,15 +85,13 @@ class InvokeOperation:
     operation_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class WakeEngine:
+class WakeEngine(msgspec.Struct, frozen=True):
     """Send `TimePassed` at this time; replaces the previous request."""
 
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """The trial is over."""
 
 
@@ -130,9 +122,10 @@ class Engine:
         """All phases so far; the one that lasts has no end."""
         return tuple(self._phases)
 
-    def awaits(self, event: str) -> bool:
-        """Whether a fault waits for a node to report `event`; others need not be reported."""
-        return event in self._injector.watched
+    @property
+    def watched(self) -> frozenset[str]:
+        """Events of nodes that a fault waits for; others need not be reported."""
+        return self._injector.watched
 
     def step(self, now_ns: int, event: EngineEvent, view: ClusterView) -> list[EngineAction]:
         """What to do now that `event` has happened. `view`: the cluster as far as an observer knows it."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import msgspec
 
+from histrio.config import saved_plan
 from histrio.errors import EnvironmentUnavailable, UsageProblem
 from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
 from histrio.systems.system import System
 from histrio.trial import Trial, TrialSpec
-from nemesis.errors import MalformedPlan, NemesisError, Unavailable
+from nemesis.errors import NemesisError, Unavailable
 from nemesis.plan import Plan
-from nemesis.planfile import load_plan
 from nemesis.registry import kind_named
 from nemesis.schedule import draw_plan
 from workloads.errors import InvalidOptions, UnknownWorkload
@@ -87,9 +87,9 @@ def _absent(environment: str) -> EnvironmentUnavailable | UsageProblem:
 
 
 def _plan(spec: TrialSpec, offered: list[str]) -> tuple[Plan, dict[str, str]]:
+    if spec.plan is not None:
+        return saved_plan(spec.plan), {}
     try:
-        if spec.plan is not None:
-            return load_plan(spec.plan), {}
         drawn = draw_plan(
             seed=spec.seed,
             nodes=_nodes(spec.nodes),
@@ -102,8 +102,6 @@ def _plan(spec: TrialSpec, offered: list[str]) -> tuple[Plan, dict[str, str]]:
         raise UsageProblem(
             f"{error.kind} cannot be injected: {error.reason}", why=_WHY_REFUSED, fix=error.fix
         ) from None
-    except MalformedPlan as error:
-        raise UsageProblem(str(error), why="a plan is replayed exactly or not at all", fix=error.fix) from None
     except NemesisError as error:
         raise UsageProblem(str(error), fix="all of them: histrio list") from None
     return drawn.plan, drawn.skipped

@@ -1,4 +1,4 @@
-"""Writes what happens during a run, in order: history, faults and trace, translated to the records on disk.
+"""Writes what happens during a run, in order: history, faults and trace, as the records on disk.
 
 One recorder per run, one order for all events. History and fault lines reach the operating system at once. Trace lines
 are gathered for a while: they are written by the harness only in the simulator, where a lost tail can be had again.
@@ -6,24 +6,23 @@ are gathered for a while: they are written by the harness only in the simulator,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from checker.jsonl import JsonlWriter
-from checker.records import AnyTraceEvent, FaultLine, Header, HistoryLine, LineType, TraceLine
+from checker.records import FaultLine, Header, HistoryLine, LineType, TraceLine
 from workloads.session import Completion, Operation
 
 __all__ = ["Recorder"]
 
-_TRACE_LINES_GATHERED = 4096
+_TRACE_LINES_GATHERED = 256  # few enough to stay in the processor's cache until they are encoded
 
 
 class Recorder:
     """Appends to the three record files of one run directory."""
 
-    def __init__(self, directory: Path, translate: Callable[[Any], AnyTraceEvent]) -> None:
-        self._translate = translate
+    def __init__(self, directory: Path) -> None:
         self._history = JsonlWriter(directory / "history.jsonl", Header(format="histrio/history"))
         self._faults = JsonlWriter(directory / "faults.jsonl", Header(format="histrio/faults"))
         self._trace = JsonlWriter(directory / "trace.jsonl", Header(format="histrio/trace"))
@@ -44,14 +43,14 @@ class Recorder:
         """One line about one fault."""
         self._faults.append(line)
 
-    def traced(self, node: str, incarnation: int, seq: int, local_ns: int, event: object) -> AnyTraceEvent:
-        """One event of one node, in the node's own words; returns the record."""
-        record = self._translate(event)
-        line = TraceLine(node=node, incarnation=incarnation, seq=seq, local_ns=local_ns, event=record)
-        self._gathered.append(line)
+    def traced(self, node: str, incarnation: int, first_seq: int, local_ns: int, events: Sequence[Any]) -> None:
+        """Consecutive events of one node, in its own words, which encode as the records do (`SimulatedSystem`)."""
+        self._gathered += [
+            TraceLine(node=node, incarnation=incarnation, seq=seq, local_ns=local_ns, event=event)
+            for seq, event in enumerate(events, first_seq)
+        ]
         if len(self._gathered) >= _TRACE_LINES_GATHERED:
             self._write_gathered()
-        return record
 
     def close(self) -> None:
         """Write what is gathered and close the files."""

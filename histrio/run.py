@@ -49,7 +49,7 @@ def execute(
     injector = Injector(trial.plan, trial.plan.seed)
     engine = Engine(trial, workload_named(trial.plan.workload), workload_options(trial.spec), injector)
     world = environment or ENVIRONMENTS[trial.spec.environment]
-    recorder = Recorder(directory.path, system.translate)
+    recorder = Recorder(directory.path)
     try:
         for planned in _planned(trial):
             recorder.fault(planned)
@@ -114,7 +114,7 @@ def _run_record(trial: Trial, directory: RunDirectory) -> RunRecord:
         time_limit_ns=round(spec.time_limit_s * 1_000_000_000),
         rate_hz=spec.rate_hz,
         concurrency=spec.concurrency,
-        checks=tuple(CHECKS if spec.white_box else BLACK_BOX),
+        checks=tuple(CHECKS) if spec.white_box else BLACK_BOX,
         command=command_line(spec),
         spec=spec_to_json(spec),
     )

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-class Pwrite(msgspec.Struct, frozen=True, tag="pwrite"):
+class Pwrite(msgspec.Struct, frozen=True, gc=False, tag="pwrite"):
     """Write `data` at byte `offset`, extending the file with zeros where needed; creates the file."""
 
     path: str
@@ -36,45 +36,45 @@ class Pwrite(msgspec.Struct, frozen=True, tag="pwrite"):
     data: bytes
 
 
-class Sync(msgspec.Struct, frozen=True, tag="sync"):
+class Sync(msgspec.Struct, frozen=True, gc=False, tag="sync"):
     """Make the file's contents and size durable (fdatasync)."""
 
     path: str
 
 
-class Truncate(msgspec.Struct, frozen=True, tag="truncate"):
+class Truncate(msgspec.Struct, frozen=True, gc=False, tag="truncate"):
     """Set the file's size in bytes."""
 
     path: str
     size: int
 
 
-class Rename(msgspec.Struct, frozen=True, tag="rename"):
+class Rename(msgspec.Struct, frozen=True, gc=False, tag="rename"):
     """Replace `target` by `source` atomically; durable after `SyncDir`."""
 
     source: str
     target: str
 
 
-class Unlink(msgspec.Struct, frozen=True, tag="unlink"):
+class Unlink(msgspec.Struct, frozen=True, gc=False, tag="unlink"):
     """Remove a name; durable after `SyncDir`."""
 
     path: str
 
 
-class SyncDir(msgspec.Struct, frozen=True, tag="sync_dir"):
+class SyncDir(msgspec.Struct, frozen=True, gc=False, tag="sync_dir"):
     """Make the names in a directory durable; the data directory itself is `""`."""
 
     path: str
 
 
-class Read(msgspec.Struct, frozen=True, tag="read"):
+class Read(msgspec.Struct, frozen=True, gc=False, tag="read"):
     """Whole contents of a file; the result is `bytes`."""
 
     path: str
 
 
-class ListDir(msgspec.Struct, frozen=True, tag="list"):
+class ListDir(msgspec.Struct, frozen=True, gc=False, tag="list"):
     """Sorted names of the files in a directory; the result is `tuple[str, ...]`."""
 
     path: str
@@ -87,7 +87,7 @@ FileExecutor = Callable[[FileOp], FileResult]
 """Executes one operation at once. Raises OSError (FileNotFoundError for a missing file) as the system would."""
 
 
-class FileBatch(msgspec.Struct, frozen=True):
+class FileBatch(msgspec.Struct, frozen=True, gc=False):
     """Operations to execute in order; the first error ends the batch. `token` names the batch in its completion."""
 
     token: int

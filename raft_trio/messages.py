@@ -59,7 +59,7 @@ class RequestVoteResponse(msgspec.Struct, frozen=True, array_like=True, gc=False
     pre_vote: bool = False
 
 
-class AppendEntriesRequest(msgspec.Struct, frozen=True, array_like=True, tag="append"):
+class AppendEntriesRequest(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="append"):
     """Raft §5.3; with no entries a heartbeat, which still carries a real `prev`."""
 
     term: Term
@@ -105,7 +105,7 @@ class ReadIndexResponse(msgspec.Struct, frozen=True, array_like=True, gc=False, 
     index: LogIndex
 
 
-class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
+class Forward(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="forward"):
     """A client's request handed to the leader under the same operation id. `context` is the sender's own number."""
 
     term: Term
@@ -113,7 +113,7 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, tag="forward"):
     request: OpenSession | Submit
 
 
-class ForwardReply(msgspec.Struct, frozen=True, array_like=True, tag="forwarded"):
+class ForwardReply(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="forwarded"):
     """The leader's answer to `Forward`."""
 
     term: Term
@@ -202,7 +202,7 @@ Message = (
 )
 
 
-class PeerFrame(msgspec.Struct, frozen=True, array_like=True):
+class PeerFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All that one flush has for one peer. Message k of it is `{source}.{incarnation}.{first + k}` in traces."""
 
     source: NodeId

@@ -59,7 +59,7 @@ _BROKEN = (AssertionError, RaftError)
 """What the core raises when its invariants are broken: the node must end, for its state is not Raft's."""
 
 
-class NodeEffects(msgspec.Struct, frozen=True):
+class NodeEffects(msgspec.Struct, frozen=True, gc=False):
     """What one flush asks of the world: first the trace, then everything else."""
 
     frames: tuple[tuple[NodeId, PeerFrame], ...] = ()
@@ -140,18 +140,18 @@ class Node:
         if self._failed is not None:
             return
         source = frame.source
-        prefix = f"{source}.{frame.incarnation}."
-        trace = self._trace
-        step = self._core.step
+        number = frame.first
         try:
-            for number, message in enumerate(frame.messages, frame.first):
-                trace.append(Received(f"{prefix}{number}", _KINDS[type(message)], source))
+            for message in frame.messages:
+                name = f"{source}.{frame.incarnation}.{number}"
+                number += 1
+                self._trace.append(Received(name, _KINDS[type(message)], source))
                 if isinstance(message, Forward):
                     self._service.take_forward(now_ns, source, message)
                 elif isinstance(message, ForwardReply):
                     self._service.take_forward_reply(message)
                 else:
-                    step(now_ns, source, message)
+                    self._core.step(now_ns, source, message)
         except _BROKEN as error:
             self._end(error)
 
@@ -212,8 +212,9 @@ class Node:
         if service.outgoing:
             self._post(service.outgoing)
             service.outgoing.clear()
-        self._trace += service.traced
-        service.traced.clear()
+        if service.traced:
+            self._trace += service.traced
+            service.traced.clear()
         frames = self._take_frames() if self._outbox else ()
         replies: tuple[tuple[str, ClientReply], ...] = ()
         if service.replies:
@@ -253,17 +254,15 @@ class Node:
                 outbox[to] = [message]
 
     def _take_frames(self) -> tuple[tuple[NodeId, PeerFrame], ...]:
+        node, incarnation, number, trace = self._id, self._incarnation, self._next_message, self._trace
         frames = []
-        number = self._next_message
-        prefix = f"{self._id}.{self._incarnation}."
-        trace = self._trace
         for to, messages in self._outbox.items():
-            frames.append((to, PeerFrame(self._id, self._incarnation, number, tuple(messages))))
+            frames.append((to, PeerFrame(node, incarnation, number, tuple(messages))))
             for message in messages:
-                trace.append(Sent(f"{prefix}{number}", _KINDS[type(message)], to, _cause(message)))
+                trace.append(Sent(f"{node}.{incarnation}.{number}", _KINDS[type(message)], to, _cause(message)))
                 number += 1
         self._next_message = number
-        self._outbox = {}
+        self._outbox.clear()
         return tuple(frames)
 
     def _take_trace(self) -> tuple[TraceEvent, ...]:
@@ -275,7 +274,7 @@ class Node:
 
     def _wake_at_ns(self) -> int:
         core_ns, service_ns = self._core.deadline_ns(), self._service.deadline_ns()
-        return core_ns if service_ns is None else min(core_ns, service_ns)
+        return service_ns if service_ns is not None and service_ns < core_ns else core_ns
 
     def _end(self, error: Exception) -> None:
         self._failed = f"{type(error).__name__}: {error}"
@@ -287,10 +286,9 @@ class Node:
 
 def _cause(message: Message) -> str:
     """The client operation that a message carries first."""
-    kind = type(message)
-    if kind is AppendEntriesResponse:
-        return ""
     match message:
+        case AppendEntriesResponse():
+            return ""
         case AppendEntriesRequest():
             return message.entries[0].operation if message.entries else ""
         case Forward():

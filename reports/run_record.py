@@ -261,21 +261,21 @@ class _NarrowLine(msgspec.Struct, frozen=True, gc=False):
 def _trace(lines: Sequence[_NarrowLine], end_ns: int, absences: list[str]) -> Trace | None:
     if not lines:
         return None
-    if min(line.local_ns for line in lines) > end_ns:
+    if min([line.local_ns for line in lines]) > end_ns:
         absences.append("The nodes' clocks do not start with the run: their leaders cannot be put on its time axis.")
         return None
-    first: dict[tuple[str, int], int] = {}
-    last: dict[tuple[str, int], int] = {}
+    last: dict[tuple[str, int], _NarrowLine] = {}
     roles: dict[tuple[str, int], list[RoleChange]] = {}
     for line in lines:
         life = (line.node, line.incarnation)
-        last[life] = line.local_ns
-        if life not in first:
-            first[life] = line.local_ns
+        if life not in last:
             roles[life] = [RoleChange(line.local_ns, "follower", line.event.term)]
+        last[life] = line
         if line.event.role is not None:
             roles[life].append(RoleChange(line.local_ns, line.event.role, line.event.term))
-    lives = [Incarnation(*life, first[life], last[life], tuple(roles[life])) for life in sorted(first)]
+    lives = [
+        Incarnation(*life, roles[life][0].time_ns, last[life].local_ns, tuple(roles[life])) for life in sorted(last)
+    ]
     return Trace(len(lines), tuple(lives))
 
 

@@ -24,7 +24,7 @@ GATES = {
     "import-linter": [str(BIN / "lint-imports"), "--no-cache"],
 }
 MYPY = [PYTHON, "-m", "mypy", "--no-error-summary"]
-PYTEST = [PYTHON, "-m", "pytest", "-q", "-m", "not soak", "-n", "2", "--dist", "worksteal"]
+PYTEST = [PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal"]
 
 
 def main(arguments: list[str]) -> int:

@@ -8,7 +8,8 @@ splitmix64's (Steele, Lea, Flood, "Fast splittable pseudorandom number generator
 from __future__ import annotations
 
 from random import Random
-from typing import NamedTuple
+
+import msgspec
 
 __all__ = ["Stream", "named_stream"]
 
@@ -16,7 +17,7 @@ _MASK = (1 << 64) - 1
 _GAMMA = 0x9E3779B97F4A7C15
 
 
-class Stream(NamedTuple):
+class Stream(msgspec.Struct, frozen=True, gc=False):
     """An immutable stream of random numbers."""
 
     state: int

@@ -213,7 +213,7 @@ def _cautious_traits(operation: Operation) -> Traits:
 
 
 def _impossible(model: Model[Hashable], operations: Sequence[Operation]) -> Operation | None:
-    """A value that nothing can have written by then; of a growing text, two results neither of which extends the other."""
+    """A value that nothing can have written by then; of a growing text, two results that do not extend each other."""
     kinds = {one.f for one in operations}
     if "append" not in kinds:
         return find_unwritten(model.initial, operations, seen=_must_find, made=_makes)

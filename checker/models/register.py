@@ -1,9 +1,9 @@
 """A register: `read`, `write`, and with `cas` a compare-and-set register. One per key; starts as nil unless told.
 
 Completions, as in `checker.records`: a read's value is its result; a write's and a cas's repeats the argument; a cas's
-argument is `[from, to]`. A cas with outcome `fail` certainly did not happen. When its error is `mismatch`, the system
-moreover says that it compared and found another value, which is an observation and is judged as one; with any other
-error (a node that was no leader, say) it says nothing.
+argument is `[from, to]`. A cas with outcome `fail` certainly did not happen. When its error is `cas-mismatch`, the
+system moreover says that it compared and found another value, which is an observation and is judged as one; with any
+other error (a node that was no leader, say) it says nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from checker.models.unwritten import find_unwritten
 
 __all__ = ["CAS_REGISTER", "MISMATCH", "REGISTER"]
 
-MISMATCH = "mismatch"
+MISMATCH = "cas-mismatch"
 """The error of a cas that failed because the comparison did."""
 
 

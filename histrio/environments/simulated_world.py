@@ -7,12 +7,11 @@ here because they are the harness's; nodes, links and disks are `histrio.simulat
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, assert_never
 
 from checker.records import (
-    AnyTraceEvent,
     Became,
     FaultApplied,
     FaultHealed,
@@ -47,6 +46,7 @@ from workloads.session import Completion, Operation, Outcome, Session, SessionSt
 __all__ = ["SimulatedWorld"]
 
 MS = 1_000_000
+_BECAME = Became.__struct_config__.tag
 PROBE_INTERVAL_NS = 20 * MS
 PROBES_MAX = 500  # ten simulated seconds: longer than a cluster may take to heal
 
@@ -83,7 +83,9 @@ class SimulatedWorld:
             name: make(self.simulation, self._spoke) for name, make in factories.items()
         }
         self._clients: dict[int, _Client] = {}
+        self._tags: dict[type, str] = {}  # of the nodes' trace events -> of their records
         self._roles: dict[str, tuple[int, str]] = {}
+        self._known: ClusterView | None = None
         self._spoke_at: dict[str, int] = {}
         self._in_force: dict[str, str] = {}  # fault id -> kind
         self._undone: dict[str, tuple[SimulatedMechanism, int]] = {}
@@ -94,7 +96,7 @@ class SimulatedWorld:
         for node in trial.nodes:
             self.simulation.add_node(node, system.node)
             self.simulation.start(node)
-        self.simulation.call_at(0, partial(self._feed, TimePassed()))
+        self.simulation.call_at(0, self._time_passed)
 
     def progress(self) -> Progress:
         """A glance at the run."""
@@ -137,10 +139,17 @@ class SimulatedWorld:
                 self._perform(action)
         self._feeding = False
 
+    def _time_passed(self) -> None:
+        self._feed(TimePassed())
+
     def _view(self) -> ClusterView:
-        up = tuple(node for node in self._trial.nodes if self.simulation.is_up(node))
-        leaders = [(term, node) for node in up for term, role in (self._roles.get(node, (0, "")),) if role == "leader"]
-        return ClusterView(nodes=self._trial.nodes, leader=max(leaders)[1] if leaders else None, up=up)
+        """Made anew only when a role or what is up has changed."""
+        up = self.simulation.up
+        if self._known is None or self._known.up is not up:
+            roles = [(*self._roles[node], node) for node in up if node in self._roles]
+            leaders = [(term, node) for term, role, node in roles if role == "leader"]
+            self._known = ClusterView(nodes=self._trial.nodes, leader=max(leaders)[1] if leaders else None, up=up)
+        return self._known
 
     def _perform(self, action: EngineAction) -> None:
         match action:
@@ -149,7 +158,7 @@ class SimulatedWorld:
             case WakeEngine(time_ns=time_ns):
                 if self._wake is not None:
                     self._wake.cancel()
-                self._wake = self.simulation.call_at(time_ns, partial(self._feed, TimePassed()))
+                self._wake = self.simulation.call_at(time_ns, self._time_passed)
             case Apply():
                 self._apply(action)
             case Undo():
@@ -164,15 +173,30 @@ class SimulatedWorld:
 
     # ── nodes as seen from outside ───────────────────────────────────────────────────────────────────────────────────
 
-    def _traced(self, node: str, incarnation: int, seq: int, local_ns: int, event: object) -> None:
-        record = self._recorder.traced(node, incarnation, seq, local_ns, event)
-        self._spoke_at[node] = self.simulation.now_ns
-        if type(record) is Became:
-            self._roles[node] = (record.term, record.role)
-        name = _event_name(record)
-        if self._engine.awaits(name):
-            # The engine may end this very node, so it is asked once the present flush is done.
-            self.simulation.call_at(self.simulation.now_ns, partial(self._feed, NodeReported(node, name)))
+    def _traced(self, node: str, incarnation: int, first_seq: int, local_ns: int, events: Sequence[Any]) -> None:
+        self._recorder.traced(node, incarnation, first_seq, local_ns, events)
+        self._spoke_at[node] = now_ns = self.simulation.now_ns
+        watched, tags = self._engine.watched, self._tags
+        for event in events:
+            name = tags.get(type(event)) or self._tag(event)
+            if name == _BECAME:
+                name = self._changed_role(node, event)
+            if name in watched:
+                # The engine may end this very node, so it is asked once the present flush is done.
+                self.simulation.call_at(now_ns, partial(self._feed, NodeReported(node, name)))
+
+    def _tag(self, event: Any) -> str:
+        """Tag of the record of such an event."""
+        tag = self._tags[type(event)] = str(self._system.translate(event).__struct_config__.tag)
+        return tag
+
+    def _changed_role(self, node: str, event: Any) -> str:
+        """Note the node's new role. Gives the name under which faults wait for it."""
+        record = self._system.translate(event)
+        assert type(record) is Became
+        self._roles[node] = (record.term, record.role)
+        self._known = None
+        return f"became-{record.role}"
 
     def _spoke(self, node: str) -> int:
         return self._spoke_at.get(node, -1)
@@ -252,10 +276,3 @@ class SimulatedWorld:
             self._recorder.fault(FaultHealed(id=probe.fault_id, time_ns=now_ns, probe=seen))
         elif left > 0:
             self.simulation.call_at(now_ns + PROBE_INTERVAL_NS, partial(self._probe, probe, left - 1))
-
-
-def _event_name(record: AnyTraceEvent) -> str:
-    """Name under which faults wait for it: the record's tag, with the role for a change of role."""
-    if type(record) is Became:
-        return f"became-{record.role}"
-    return str(record.__struct_config__.tag)

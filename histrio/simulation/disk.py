@@ -61,16 +61,12 @@ class Disk:
     def execute(self, op: FileOp) -> FileResult:
         """Carry out one operation at once. Raises OSError as the system would: ENOENT, EINVAL."""
         match op:
-            case Pwrite(offset=number) | Truncate(size=number) if number < 0:
-                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), op.path)
             case Pwrite():
                 self._pwrite(op)
             case Sync(path=path):
                 _make_durable(self._inode(path))
-            case Truncate(path=path, size=size):
-                inode = self._inode(path)
-                _resize(inode.seen, size)
-                inode.unsynced.append(op)
+            case Truncate():
+                self._truncate(op)
             case Rename(source=source, target=target):
                 self._change_names({target: self._inode(source), source: None} if source != target else {})
             case Unlink(path=path):
@@ -108,11 +104,18 @@ class Disk:
         return inode
 
     def _pwrite(self, op: Pwrite) -> None:
+        _check_not_negative(op.path, op.offset)
         inode = self._names.get(op.path)
         if inode is None:
             inode = _Inode(bytearray(), bytearray(), [])
             self._change_names({op.path: inode})
         _write(inode.seen, op.offset, op.data)
+        inode.unsynced.append(op)
+
+    def _truncate(self, op: Truncate) -> None:
+        _check_not_negative(op.path, op.size)
+        inode = self._inode(op.path)
+        _resize(inode.seen, op.size)
         inode.unsynced.append(op)
 
     def _change_names(self, change: _NameChange) -> None:
@@ -177,6 +180,11 @@ def _leave_part(contents: bytearray, write: Pwrite, rng: Random) -> int:
     kept = first_cut + int(rng.random() * cuts) * SECTOR_BYTES - write.offset
     _write(contents, write.offset, write.data[:kept])
     return kept
+
+
+def _check_not_negative(path: str, number: int) -> None:
+    if number < 0:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
 
 
 def _make_durable(inode: _Inode) -> None:

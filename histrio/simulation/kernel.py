@@ -49,8 +49,8 @@ class Timer:
 class Simulation:
     """One simulated world. Times are integer nanoseconds from 0.
 
-    `event_budget`: events after which `run_until` raises EventBudgetSpent. `on_trace` is called for each trace event
-    of a node before the sends of the same flush; it may kill, pause, block and stop.
+    `event_budget`: events after which `run_until` raises EventBudgetSpent. `on_trace` is called with the trace
+    events of a flush before its sends; it may kill, pause, block and stop.
     """
 
     def __init__(self, seed: int, profile: Profile, *, event_budget: int, on_trace: OnTrace) -> None:
@@ -61,6 +61,7 @@ class Simulation:
         self._hosts: dict[Address, Host] = {}
         self._connections: dict[Address, Connection] = {}
         self._connected: dict[Address, int] = {}
+        self._up: tuple[Address, ...] | None = ()
         self.network = Network(seed, self._agenda, profile.links, self._host)
 
     @property
@@ -88,7 +89,8 @@ class Simulation:
     def call_at(self, time_ns: int, callback: Callable[[], None]) -> Timer:
         """Call at `time_ns`; a time that is past means at once, after the events already due."""
         timer = Timer(callback)
-        self._agenda.push(max(time_ns, self.now_ns), "call", timer.fire, None, None)
+        now_ns = self._agenda.now_ns
+        self._agenda.push(time_ns if time_ns > now_ns else now_ns, "call", timer.fire, None, None)
         return timer
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -105,6 +107,7 @@ class Simulation:
             network=self.network,
             profile=self._profile,
             on_trace=self._on_trace,
+            on_change=self._changed,
             exits=self.exits,
         )
 
@@ -130,6 +133,13 @@ class Simulation:
             return PauseReport()
         self._agenda.note(f"resume {name}")
         return process.resume()
+
+    @property
+    def up(self) -> tuple[Address, ...]:
+        """Nodes that are up, in the order in which they were added; the same object until one starts or ends."""
+        if self._up is None:
+            self._up = tuple([name for name, host in self._hosts.items() if host.process is not None])
+        return self._up
 
     def is_up(self, name: Address) -> bool:
         """Started and not ended; a paused node is up, a starting one is not yet."""
@@ -187,6 +197,9 @@ class Simulation:
     def is_connected(self, client: Address) -> bool:
         """Whether the client has a connection that it does not know to be broken."""
         return client in self._connections
+
+    def _changed(self) -> None:
+        self._up = None
 
     def _forget(self, client: Address) -> None:
         del self._connections[client]

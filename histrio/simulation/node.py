@@ -20,7 +20,7 @@ Address = str
 """Name of a node (`n1`) or of a client connection (`c17`)."""
 
 
-class Send(msgspec.Struct, frozen=True):
+class Send(msgspec.Struct, frozen=True, gc=False):
     """One wire unit: all that one flush has for one destination. `size` in bytes drives bandwidth; 0: not counted."""
 
     destination: Address
@@ -30,7 +30,7 @@ class Send(msgspec.Struct, frozen=True):
     size: int = 0
 
 
-class Effects(msgspec.Struct, frozen=True):
+class Effects(msgspec.Struct, frozen=True, gc=False):
     """What one flush asks of the world. Sends leave at once; whatever waits for a sync comes in a later flush."""
 
     sends: Sequence[Send] = ()

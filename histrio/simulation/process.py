@@ -21,14 +21,14 @@ from histrio.simulation.disk import Disk, DiskLoss
 from histrio.simulation.errors import SimulationError, UnknownAddress
 from histrio.simulation.links import Link
 from histrio.simulation.network import Network
-from histrio.simulation.node import Address, Effects, NodeFactory, Send, SimNode
+from histrio.simulation.node import Address, Effects, NodeFactory, SimNode
 from histrio.simulation.profile import Profile
 from raft_trio.files import FileOp, FileResult
 
 __all__ = ["Exit", "Host", "KillReport", "OnTrace", "PauseReport", "Peer", "Process"]
 
-OnTrace = Callable[[Address, int, int, int, Any], None]
-"""(node, incarnation, number from 1 within the incarnation, node's own time in ns, event)"""
+OnTrace = Callable[[Address, int, int, int, Sequence[Any]], None]
+"""(node, incarnation, number of the first event from 1 within the incarnation, node's own time in ns, events)"""
 
 _FRAMES_IN_REASON = 4
 
@@ -95,14 +95,16 @@ class Host:
         network: Network,
         profile: Profile,
         on_trace: OnTrace,
+        on_change: Callable[[], None],
         exits: list[Exit],
     ) -> None:
+        """`on_change` is called when the process has begun or ended."""
         self.name, self.agenda, self.network, self.profile, self.on_trace = name, agenda, network, profile, on_trace
         self.disk = Disk()
         self.disk_rng = Random(f"{seed}/disk/{name}")
         self.process: Process | None = None
         self.incarnation = 0
-        self._factory, self._seed, self._exits = factory, seed, exits
+        self._factory, self._seed, self._exits, self._on_change = factory, seed, exits, on_change
         self._restart_rng = Random(f"{seed}/process/{name}")
         self._booting = False
 
@@ -128,6 +130,7 @@ class Host:
         crash_rng = Random(f"{self._seed}/disk/{self.name}/crash/{self.incarnation}")
         ended = int(self.process is not None or self._booting)
         process, self.process, self._booting = self.process, None, False
+        self._on_change()
         inputs, batches, connections = (0, 0, 0) if process is None else process.end(crash_rng)
         loss = self.disk.power_loss(crash_rng) if power_loss else DiskLoss()
         return KillReport(
@@ -159,6 +162,7 @@ class Host:
             self.exited(_explain(error))
             return
         self.process = Process(self, node, incarnation)
+        self._on_change()
         self.process.start()
 
 
@@ -172,7 +176,7 @@ class Process:
         "_deliver",
         "_flush_label",
         "_flush_ns",
-        "_flushing_at",
+        "_flush_scheduled",
         "_free_at",
         "_host",
         "_inbox",
@@ -202,7 +206,7 @@ class Process:
         self._inbox: list[tuple[Callable[[int, Any, Any], None], Any, Any]] = []
         self._alive = True
         self._recovering = False
-        self._flushing_at: int | None = None
+        self._flush_scheduled = False
         self._free_at = 0
         self._wake_at: int | None = None
         self._timer_at: int | None = None
@@ -231,7 +235,7 @@ class Process:
     def receive(self, source: Address, payload: Any) -> None:
         """A unit from a node or a client has arrived."""
         self._inbox.append((self._deliver, source, payload))
-        if self._flushing_at is None and self._paused_at is None:
+        if not self._flush_scheduled and self._paused_at is None:
             self._schedule_flush()
 
     def client_left(self, client: Address, peer: Peer) -> None:
@@ -257,7 +261,7 @@ class Process:
         )
         self._paused_at = None
         self._batches.release()
-        if self._inbox:
+        if self._inbox and not self._flush_scheduled:
             self._schedule_flush()
         return report
 
@@ -274,16 +278,15 @@ class Process:
 
     def _take(self, method: Callable[[int, Any, Any], None], first: Any, second: Any) -> None:
         self._inbox.append((method, first, second))
-        if self._flushing_at is None and self._paused_at is None:
+        if not self._flush_scheduled and self._paused_at is None:
             self._schedule_flush()
 
     def _schedule_flush(self) -> None:
-        if self._flushing_at is None:
-            due = self._agenda.now_ns + self._flush_ns
-            if due < self._free_at:
-                due = self._free_at
-            self._flushing_at = due
-            self._agenda.push(due, self._flush_label, self._flush, None, None)
+        self._flush_scheduled = True
+        due = self._agenda.now_ns + self._flush_ns
+        if due < self._free_at:
+            due = self._free_at
+        self._agenda.push(due, self._flush_label, self._flush, None, None)
 
     def _batch_done(self, token: int, error: OSError | None) -> None:
         self._take(self._node.io_done, token, error)
@@ -315,7 +318,7 @@ class Process:
     # ── outputs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _flush(self, _first: None, _second: None) -> None:
-        self._flushing_at = None
+        self._flush_scheduled = False
         if not self._alive or self._paused_at is not None:
             return
         now = self._agenda.now_ns
@@ -335,10 +338,9 @@ class Process:
             self._carry_out(effects)
 
     def _report(self, events: Sequence[Any]) -> None:
-        on_trace, name, now = self._host.on_trace, self._host.name, self._agenda.now_ns
-        for event in events:
-            self._traced += 1
-            on_trace(name, self._incarnation, self._traced, now, event)
+        first = self._traced + 1
+        self._traced += len(events)
+        self._host.on_trace(self._host.name, self._incarnation, first, self._agenda.now_ns, events)
 
     def _carry_out(self, effects: Effects) -> None:
         if effects.failed is not None:
@@ -352,7 +354,9 @@ class Process:
                 return
             link.send(send.payload, send.kind, send.size)
         for reply in effects.replies:
-            self._reply(reply)
+            peer = self.connections.get(reply.destination)
+            if peer is not None:  # else: the client has gone
+                peer.reply(reply.payload, reply.kind)
         self._wake_at = wake = effects.wake_at_ns
         if wake is not None and (self._timer_at is None or wake < self._timer_at):
             self._set_timer(wake)
@@ -365,11 +369,6 @@ class Process:
             self._host.exited(_explain(error))
             return None
         return link
-
-    def _reply(self, reply: Send) -> None:
-        peer = self.connections.get(reply.destination)
-        if peer is not None:  # else: the client has gone
-            peer.reply(reply.payload, reply.kind)
 
     def _execute(self, op: FileOp) -> FileResult:
         if not self._recovering:

@@ -104,13 +104,14 @@ class SimulatedRaftNode:
     def flush(self, now_ns: int) -> Effects:
         """One flush of the node in the simulator's words."""
         out = self._node.flush(now_ns)
+        frames, replies = out.frames, out.replies
         return Effects(
-            sends=[Send(peer, frame, type(frame.messages[0]).__name__) for peer, frame in out.frames],
-            replies=[Send(connection, reply, type(reply).__name__) for connection, reply in out.replies],
-            batches=out.batches,
-            wake_at_ns=out.wake_at_ns,
-            trace=out.trace,
-            failed=out.failed,
+            [Send(peer, frame, type(frame.messages[0]).__name__) for peer, frame in frames] if frames else (),
+            [Send(connection, reply, type(reply).__name__) for connection, reply in replies] if replies else (),
+            out.batches,
+            out.wake_at_ns,
+            out.trace,
+            out.failed,
         )
 
 

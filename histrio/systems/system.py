@@ -36,8 +36,9 @@ class SimulatedSystem:
     """One system prepared for one simulated run."""
 
     node: NodeFactory
+    """Its nodes' trace events must be structs that encode as their records do: they are recorded as they are."""
     translate: Callable[[Any], AnyTraceEvent]
-    """The node's own trace event -> the record of the run (the trace decoder)."""
+    """The node's own trace event -> the record of the run (the trace decoder), for who wants to look at it."""
     session: Callable[[int], Session]
     """process -> the sans-IO half of its client."""
 

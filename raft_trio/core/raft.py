@@ -15,6 +15,7 @@ given `Random` is random. Broken invariants raise `AssertionError`: the node mus
 from __future__ import annotations
 
 from random import Random
+from typing import TypeVar
 
 from raft_trio.config import RaftNodeConfig
 from raft_trio.core import reads
@@ -40,6 +41,12 @@ from raft_trio.types import Config, EntryType, HardState, LogEntry, LogIndex, No
 __all__ = ["RaftCore"]
 
 NOTHING = Ready()
+
+T = TypeVar("T")
+
+# Looking a member up in its enumeration costs as much as a call, and these are asked for on every event.
+_LEADER = Role.LEADER
+_FOLLOWER = Role.FOLLOWER
 
 
 class RaftCore:
@@ -70,7 +77,9 @@ class RaftCore:
             case AppendEntriesRequest():
                 self._step_append(now_ns, message)
             case AppendEntriesResponse():
-                if self._is_of_our_term(now_ns, message.term) and state.role is Role.LEADER:
+                if message.term > state.term:
+                    self._see_term(now_ns, message.term)
+                if state.role is _LEADER and state.rules.response_is_current(message.term, state.term):
                     step_appended(state, now_ns, source, message)
             case RequestVoteRequest():
                 step_vote_request(state, now_ns, message)
@@ -88,7 +97,7 @@ class RaftCore:
     def wake(self, now_ns: int) -> None:
         """Time has passed; does what is due, nothing when called early."""
         state = self._state
-        if state.role is Role.LEADER:
+        if state.role is _LEADER:
             if now_ns >= state.heartbeat_due_ns:
                 self._heartbeat(now_ns)
         elif now_ns >= state.election_due_ns:
@@ -110,7 +119,7 @@ class RaftCore:
         Not a promise: the entry has an effect once it comes back in `Ready.committed` with this index and term.
         """
         state = self._state
-        if state.role is not Role.LEADER:
+        if state.role is not _LEADER:
             return None
         outstanding = state.uncommitted_bytes
         if outstanding and outstanding + ENTRY_OVERHEAD + len(data) > state.config.max_uncommitted_bytes:
@@ -141,35 +150,31 @@ class RaftCore:
     def take_ready(self, now_ns: int) -> Ready:
         """Everything to do since the last call, once. A leader's batch of proposals and reads closes here."""
         state = self._state
-        if state.role is Role.LEADER:
-            reads.open_round(state)
+        if state.role is _LEADER:
+            if state.waiting_reads:
+                reads.open_round(state)
             replicate(state)
         persist = self._take_persist()
-        committed = self._take_committed()
+        committed = self._take_committed() if state.commit > state.handed_index else ()
         if not (persist or committed or state.messages or state.after_sync or state.read_states or state.trace):
             return NOTHING
-        ready = Ready(
+        lost_leadership, state.lost_leadership = state.lost_leadership, False
+        return Ready(
             persist,
-            tuple(state.messages),
-            tuple(state.after_sync),
+            _taken(state.messages) if state.messages else (),
+            _taken(state.after_sync) if state.after_sync else (),
             committed,
-            tuple(state.read_states),
-            state.lost_leadership,
-            tuple(state.trace),
+            _taken(state.read_states) if state.read_states else (),
+            lost_leadership,
+            _taken(state.trace) if state.trace else (),
         )
-        state.messages.clear()
-        state.after_sync.clear()
-        state.read_states.clear()
-        state.trace.clear()
-        state.lost_leadership = False
-        return ready
 
     def deadline_ns(self) -> int:
         """When `wake` is wanted next."""
         state = self._state
-        due_ns = state.heartbeat_due_ns if state.role is Role.LEADER else state.election_due_ns
+        due_ns = state.heartbeat_due_ns if state.role is _LEADER else state.election_due_ns
         expiry_ns = reads.expiry_ns(state)
-        return due_ns if expiry_ns is None else min(due_ns, expiry_ns)
+        return expiry_ns if expiry_ns is not None and expiry_ns < due_ns else due_ns
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -221,7 +226,7 @@ class RaftCore:
                 refusal = AppendEntriesResponse(state.term, False, request.prev_index)
                 state.send_after_sync(request.leader, refusal)
             return
-        known = request.term == state.term and state.role is Role.FOLLOWER and state.leader == request.leader
+        known = request.term == state.term and state.role is _FOLLOWER and state.leader == request.leader
         if not known and not self._follow(now_ns, request):
             return
         state.heard_leader_ns = now_ns
@@ -239,10 +244,6 @@ class RaftCore:
                 return False
         become_follower(state, now_ns, max(request.term, state.term), leader=request.leader)
         return True
-
-    def _is_of_our_term(self, now_ns: int, term: Term) -> bool:
-        self._see_term(now_ns, term)
-        return self._state.rules.response_is_current(term, self._state.term)
 
     def _see_term(self, now_ns: int, term: Term) -> None:
         """A higher term makes anybody a follower (Raft §5.1)."""
@@ -272,7 +273,7 @@ class RaftCore:
         if index > log.synced_index:
             log.synced_index = index
             state.trace.append(Synced(index, log.term_at(index) or 0))
-            if state.role is Role.LEADER:
+            if state.role is _LEADER:
                 count_own(state)
 
     def _take_persist(self) -> Persist | None:
@@ -295,8 +296,13 @@ class RaftCore:
 
     def _take_committed(self) -> tuple[LogEntry, ...]:
         state = self._state
-        if state.commit <= state.handed_index:
-            return ()
         committed = state.log.between(state.handed_index + 1, state.commit)
         state.handed_index = state.commit
         return committed
+
+
+def _taken(gathered: list[T]) -> tuple[T, ...]:
+    """What was gathered, which begins anew."""
+    taken = tuple(gathered)
+    gathered.clear()
+    return taken

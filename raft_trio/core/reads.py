@@ -50,8 +50,8 @@ def step_answer(state: CoreState, response: ReadIndexResponse) -> None:
 
 
 def open_round(state: CoreState) -> None:
-    """Leader, once per hand-over: give the waiting reads a round, and have all followers contacted."""
-    if not state.waiting_reads or not _may_read(state):
+    """Leader, once per hand-over if reads wait: give them a round, and have all followers contacted."""
+    if not _may_read(state):
         return
     reads, state.waiting_reads = tuple(state.waiting_reads), []
     if not state.rules.read_needs_round():
@@ -90,6 +90,9 @@ def refuse_all(state: CoreState) -> None:
 
 def expire(state: CoreState, now_ns: int) -> None:
     """Refuse what has waited for an election timeout: its answer was lost, or no quorum is there."""
+    first_ns = expiry_ns(state)
+    if first_ns is None or now_ns < first_ns:
+        return
     for context in [context for context, read in state.asked.items() if read.expires_ns <= now_ns]:
         _answer(state, (state.asked.pop(context),), REFUSED)
     while state.read_rounds and state.read_rounds[0].reads[-1].expires_ns <= now_ns:
@@ -102,15 +105,21 @@ def expire(state: CoreState, now_ns: int) -> None:
 
 def expiry_ns(state: CoreState) -> int | None:
     """When `expire` next has something to do; None: no read waits."""
-    first = [read.expires_ns for read in state.waiting_reads[:1]]
+    first: int | None = None
+    if state.waiting_reads:
+        first = state.waiting_reads[0].expires_ns
     if state.read_rounds:
-        first.append(state.read_rounds[0].reads[-1].expires_ns)
+        first = _earlier(first, state.read_rounds[0].reads[-1].expires_ns)
     if state.asked:
-        first.append(next(iter(state.asked.values())).expires_ns)
-    return min(first, default=None)
+        first = _earlier(first, next(iter(state.asked.values())).expires_ns)
+    return first
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _earlier(first: int | None, second: int) -> int:
+    return second if first is None or second < first else first
 
 
 def _expiry(state: CoreState, now_ns: int) -> int:

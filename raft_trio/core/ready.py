@@ -6,7 +6,9 @@ two fields is the durability rule of Raft as a type: what promises something goe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from raft_trio.messages import Message
 from raft_trio.trace import TraceEvent
@@ -26,8 +28,7 @@ class Recovered:
     """Consecutive from index 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(msgspec.Struct, frozen=True, gc=False):
     """To be made durable as one unit and in this order: truncation, entries, hard state."""
 
     token: int
@@ -40,8 +41,7 @@ class Persist:
     """False: only the commit index moved; writing without a sync will do."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadState:
+class ReadState(msgspec.Struct, frozen=True, gc=False):
     """A read may be answered from the state machine once `index` is applied; `index` None: refused, not leader."""
 
     context: int
@@ -49,8 +49,7 @@ class ReadState:
     term: Term = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True, gc=False):
     """One hand-over. Empty fields mean nothing to do; `persist` None: nothing to write."""
 
     persist: Persist | None = None
@@ -61,6 +60,6 @@ class Ready:
     committed: tuple[LogEntry, ...] = ()
     """Newly committed, consecutive; to be applied in order."""
     read_states: tuple[ReadState, ...] = ()
-    lost_leadership: bool = field(default=False)
+    lost_leadership: bool = False
     """The node stopped leading since the last hand-over: what clients wait for has an unknown outcome."""
     trace: tuple[TraceEvent, ...] = ()

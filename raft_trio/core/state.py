@@ -7,8 +7,9 @@ algorithm needs: send, note, draw a timeout. The algorithm itself is in `roles`,
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from random import Random
+
+import msgspec
 
 from raft_trio.config import RaftNodeConfig
 from raft_trio.core.log import RaftLog
@@ -23,8 +24,7 @@ from raft_trio.types import Config, HardState, LogIndex, NodeId, Role, Term
 __all__ = ["CoreState", "PendingRead", "ReadRound", "WriteMark"]
 
 
-@dataclass(slots=True)
-class WriteMark:
+class WriteMark(msgspec.Struct, gc=False):
     """A hand-over to storage that is not known durable: what its completion will prove."""
 
     token: int
@@ -34,8 +34,7 @@ class WriteMark:
     hard_state: HardState | None
 
 
-@dataclass(frozen=True, slots=True)
-class PendingRead:
+class PendingRead(msgspec.Struct, frozen=True, gc=False):
     """A read that waits at the leader. `asker` None: this node's own; `context` is the asker's number."""
 
     asker: NodeId | None
@@ -43,8 +42,7 @@ class PendingRead:
     expires_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRound:
+class ReadRound(msgspec.Struct, frozen=True, gc=False):
     """Reads that one round of heartbeats confirms, all at `index`."""
 
     number: int

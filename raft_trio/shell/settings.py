@@ -77,9 +77,9 @@ def load_settings(path: Path) -> Settings:
 
 
 def _to_path(kind: type, value: object) -> Path:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError(f"{kind.__name__} from {value!r}")
+    if kind is not Path or not isinstance(value, str):
+        raise ValueError(f"{value!r} is no path")
+    return Path(value)
 
 
 def parse_address(text: str) -> Address:

@@ -49,13 +49,13 @@ class TruncateRecord(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     index: LogIndex
 
 
-class EntriesRecord(msgspec.Struct, frozen=True, array_like=True, tag="entries"):
+class EntriesRecord(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="entries"):
     """Consecutive entries that follow the last one."""
 
     entries: tuple[LogEntry, ...]
 
 
-class HardStateRecord(msgspec.Struct, frozen=True, array_like=True, tag="hard_state"):
+class HardStateRecord(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="hard_state"):
     """Replaces the hard state."""
 
     state: HardState
@@ -64,7 +64,7 @@ class HardStateRecord(msgspec.Struct, frozen=True, array_like=True, tag="hard_st
 Record = TruncateRecord | EntriesRecord | HardStateRecord
 
 
-class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, tag="segment"):
+class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="segment"):
     """Payload of a segment's first frame."""
 
     version: int
@@ -91,8 +91,7 @@ class RecordCodec:
 CODEC = RecordCodec(encode=_encoder.encode, decode=_decoder.decode, checksum=zlib.crc32)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """A frame found in a file."""
 
     offset: int

@@ -91,7 +91,7 @@ class _World:
             self.state = operation.value[1]
         else:
             outcome, result = Outcome.FAIL, None
-            error = "mismatch" if self.rng.random() < self.shape.mismatch else None
+            error = "cas-mismatch" if self.rng.random() < self.shape.mismatch else None
         return structs.replace(operation, outcome=outcome, result=result, error=error)
 
 
@@ -135,7 +135,7 @@ def spoil(rng: Random, operations: list[Operation], shape: Shape) -> list[Operat
         case "cas":
             flipped = Outcome.FAIL if operation.outcome is Outcome.OK else Outcome.OK
             outcome = operation.outcome if operation.outcome is Outcome.INFO else flipped
-            error = "mismatch" if outcome is Outcome.FAIL else None
+            error = "cas-mismatch" if outcome is Outcome.FAIL else None
             spoiled[place] = structs.replace(operation, outcome=outcome, error=error)
         case _:
             pass

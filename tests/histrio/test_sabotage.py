@@ -125,3 +125,14 @@ def test_a_livelock_is_found_by_the_event_budget(tmp_path: Path) -> None:
     ran = run(tmp_path, msgspec.structs.replace(SHORT, event_budget=2_000))
     assert ran.check("completion").anomaly == "livelock"
     assert exit_code(ran.verdict.validity) == 1
+
+
+def test_every_effective_fault_of_a_run_is_seen_to_heal(tmp_path: Path) -> None:
+    """Issue #2: evidence has an end as well as a beginning."""
+    ran = run(tmp_path, msgspec.structs.replace(SHORT, nodes=5, nemesis=("all",), time_limit_s=6.0, seed=2))
+    effective = [fault for fault in ran.faults if fault.status is FaultStatus.EFFECTIVE]
+    assert len(effective) >= 5
+    for fault in effective:
+        assert fault.undone_ns is not None
+        assert fault.healed_ns is not None, fault
+        assert fault.healed_ns >= fault.undone_ns

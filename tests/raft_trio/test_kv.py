@@ -127,5 +127,5 @@ def test_a_command_that_makes_no_sense_has_a_result_and_changes_nothing(command:
 @given(command=st.binary(max_size=40))
 def test_any_bytes_have_a_result(command: bytes) -> None:
     machine = KeyValueMachine()
-    decode_result(machine.apply(command))
-    decode_result(machine.query(command))
+    for result in (machine.apply(command), machine.query(command)):
+        assert isinstance(decode_result(result), Result)

@@ -175,10 +175,10 @@ def test_a_read_waits_until_its_index_is_applied() -> None:
     def slow(ready: Ready) -> Ready:
         held.extend(ready.committed)
         if holding:
-            return replace(ready, committed=())
+            return msgspec.structs.replace(ready, committed=())
         committed = tuple(held)
         held.clear()
-        return replace(ready, committed=committed)
+        return msgspec.structs.replace(ready, committed=committed)
 
     cluster = Cluster(1, build=replace(BUILD, ready_filter=slow))
     number = session(cluster, cluster.leader())
@@ -449,7 +449,7 @@ def test_planted_drop_of_syncs_reaches_every_batch() -> None:
 
 def test_planted_ready_filter_sees_what_the_core_asks_for() -> None:
     def mute(ready: Ready) -> Ready:
-        return replace(ready, messages=(), messages_after_sync=())
+        return msgspec.structs.replace(ready, messages=(), messages_after_sync=())
 
     cluster = Cluster(build=replace(BUILD, ready_filter=mute))
     cluster.run(2000)

@@ -62,4 +62,6 @@ def test_the_page_shows_the_tables_of_the_registries(table: str) -> None:
 
 def test_the_example_of_the_page_runs() -> None:
     example = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    exec(compile(example, str(PAGE), "exec"), {})
+    names: dict[str, object] = {}
+    exec(compile(example, str(PAGE), "exec"), names)
+    assert set(names) > {"__builtins__"}

@@ -210,11 +210,18 @@ def test_a_file_that_was_named_and_is_not_there_is_refused(tmp_path: Path) -> No
 
 def test_paths_in_a_file_start_at_the_file(tmp_path: Path) -> None:
     """The same configuration gives the same store from every folder of the project."""
-    file = write(tmp_path / "histrio.toml", 'store = "out/runs"\nplan = "/plans/p.json"\n')
+    file = write(tmp_path / "histrio.toml", 'store = "out/runs"\nplan = "/plans/p.json"\nseed = 3\n')
     spec = spec_of(*file_layers(file, None))
     assert spec.store == tmp_path / "out" / "runs"
     assert spec.plan == Path("/plans/p.json")
     assert spec_of_options({"store": "here"}).store == Path("here")
+
+
+def test_a_saved_plan_is_repeated_under_its_own_seed_unless_another_is_given() -> None:
+    """`histrio run --plan FILE` is the run that found the bug."""
+    plan = str(Path(__file__).parents[2] / "regressions" / "leader_local_read.1.plan.json")
+    assert spec_of_options({"plan": plan}).seed == 1
+    assert spec_of_options({"plan": plan, "seed": "9"}).seed == 9
 
 
 def test_the_nearest_configuration_upwards_is_found(tmp_path: Path) -> None:

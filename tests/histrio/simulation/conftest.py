@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -146,10 +146,11 @@ class World:
         actor.at_start = self.at_start
         return actor
 
-    def _on_trace(self, node: Address, incarnation: int, number: int, local_ns: int, event: Any) -> None:
-        self.traces.append((node, incarnation, number, local_ns, event))
-        if self.on_event is not None:
-            self.on_event(node, event)
+    def _on_trace(self, node: Address, incarnation: int, first: int, local_ns: int, events: Sequence[Any]) -> None:
+        for number, event in enumerate(events, first):
+            self.traces.append((node, incarnation, number, local_ns, event))
+            if self.on_event is not None:
+                self.on_event(node, event)
 
 
 def _drop(_: Any) -> None:

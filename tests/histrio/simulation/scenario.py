@@ -93,8 +93,8 @@ class Harness:
             self.ask(f"c{number}")
         self.fault()
 
-    def traced(self, *event: Any) -> None:
-        self.seen.append(event)
+    def traced(self, *flush: Any) -> None:
+        self.seen.append(flush)
 
     def ask(self, client: str) -> None:
         simulation = self.simulation
