@@ -83,6 +83,8 @@ def measure(operations: Sequence[Operation], model: Model[Any], engine: Engine, 
         results = [check_operations(part, model, budget=Budget(CONFIGURATIONS), engine=engine) for part in parts]
         seconds.append((perf_counter_ns() - begin) / _NS_PER_S)
         gc.enable()
+    if {result.engine for result in results} != {engine}:
+        raise SystemExit(f"engine {engine} was asked for, but {results[0].engine} ran")
     decisions = {result.decision for result in results}
     verdict = next(one for one in (Decision.ILLEGAL, Decision.UNKNOWN, Decision.OK) if one in decisions)
     return {
@@ -136,11 +138,11 @@ def row(name: str, ours: dict[str, Any], theirs: dict[str, Any] | None) -> str:
     return f"{text} {theirs['verdict']:<8} {theirs['seconds']:>9.4f} s {at_least}{ratio:.1f}x"
 
 
-def print_families(engine: str, porcupine: Path | None, largest: int) -> None:
+def print_families(engine: str, porcupine: Path | None, sizes: range) -> None:
     """The table of generated families."""
     with tempfile.TemporaryDirectory() as folder:
         for place, family in enumerate(FAMILIES):
-            for spoiled in SPOILED if family.operations <= largest else ():
+            for spoiled in SPOILED if family.operations in sizes else ():
                 file = Path(folder) / f"{place}-{spoiled}"
                 asked = ["--one", json.dumps(asdict(family)), "--spoiled", str(spoiled), "--engine", engine]
                 ours = in_a_process(*asked, *(["--text", str(file)] if porcupine else []))
@@ -171,6 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checker", description=__doc__.splitlines()[0])
     parser.add_argument("--engine", choices=("auto", "c", "python"), default="auto")
     parser.add_argument("--porcupine", type=Path, metavar="PATH", help="a driver of Porcupine, see this module's text")
+    parser.add_argument("--smallest", type=int, default=0, help="leave out families with fewer operations")
     parser.add_argument("--largest", type=int, default=1_000_000, help="leave out families with more operations")
     parser.add_argument("--files", type=Path, metavar="FOLDER", help="recorded histories instead of generated ones")
     parser.add_argument("--model", choices=sorted(MODELS), default="cas-register", help="of the files")
@@ -184,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif options.files:
         print_files(options.files, options.model, engine, options.porcupine)
     else:
-        print_families(engine, options.porcupine, options.largest)
+        print_families(engine, options.porcupine, range(options.smallest, options.largest + 1))
 
 
 if __name__ == "__main__":
