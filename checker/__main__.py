@@ -16,10 +16,10 @@ from typing import NoReturn
 
 import msgspec
 
-from checker.errors import CheckerError, ModelError
-from checker.formats import load_history
+from checker.errors import CheckerError, IllFormedHistory, ModelError
+from checker.formats import load_history, locate
 from checker.linearizability import Budget, check_history
-from checker.models import MODELS
+from checker.models import ALIASES, MODELS
 from checker.records import CheckResult, Validity
 
 __all__ = ["main"]
@@ -36,8 +36,12 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m checker", description="Is this history linearizable?")
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="history.jsonl, Jepsen log text or EDN")
-    parser.add_argument("--model", required=True, choices=sorted(MODELS), help="the sequential specification")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="history.jsonl, Jepsen log text or EDN, Porcupine text"
+    )
+    parser.add_argument(
+        "--model", required=True, choices=sorted([*MODELS, *ALIASES]), help="the sequential specification"
+    )
     parser.add_argument("--initial", metavar="JSON", help="start state, such as 0; without it the model's own")
     parser.add_argument("--budget", metavar="N", type=int, default=Budget().configurations, help="configurations")
     parser.add_argument("--seconds", metavar="S", type=float, help="wall-clock limit per file; none by default")
@@ -48,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Judge every file named in `argv`; returns the exit code."""
     options = _parser().parse_args(argv)
-    model = MODELS[options.model]
+    model = MODELS[ALIASES.get(options.model, options.model)]
     budget = Budget(options.budget, options.seconds)
     worst = Validity.VALID
     try:
@@ -58,7 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             loaded = load_history(path)
             for warning in loaded.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
-            result = check_history(loaded.history, model, budget=budget)
+            implied = loaded.initial is not None and options.initial is None
+            start = model.starting_at(loaded.initial) if implied else model
+            try:
+                result = check_history(loaded.history, start, budget=budget)
+            except IllFormedHistory as error:
+                raise locate(path, loaded, error) from error
             _print(path, result, as_json=options.json)
             worst = max(worst, result.validity, key=lambda validity: validity.severity)
     except json.JSONDecodeError as error:

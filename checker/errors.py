@@ -3,14 +3,16 @@
 CheckerError
 ├── MalformedInput     a file that cannot be read as what it claims to be; names file and line
 ├── IllFormedHistory   lines that parse, but are no history (a return without a call, time running backwards)
-└── ModelError         a model that contradicts itself (a wrong speed hint, a step that is not a function)
+├── NoSuchState        a start state given as JSON that means no state of the model
+├── ModelError         a model that contradicts itself (a wrong speed hint, a step that is not a function)
+└── EngineUnavailable  the engine asked for was not built
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CheckerError", "IllFormedHistory", "MalformedInput", "ModelError"]
+__all__ = ["CheckerError", "EngineUnavailable", "IllFormedHistory", "MalformedInput", "ModelError", "NoSuchState"]
 
 
 class CheckerError(Exception):
@@ -36,3 +38,11 @@ class IllFormedHistory(CheckerError):
 
 class ModelError(CheckerError):
     """A model broke its own promise; the verdict would be worthless."""
+
+
+class EngineUnavailable(CheckerError):
+    """The engine that was asked for by name is not there; `engine="auto"` takes what is."""
+
+
+class NoSuchState(CheckerError):
+    """A start state, given as JSON, that the model cannot start in."""

@@ -12,6 +12,7 @@ from typing import Any
 from checker.history import Operation
 from checker.model import Anomaly, Clock, Contradiction, Model, Refused, describe_value
 from checker.partition import Result, Stuck
+from checker.preparation import relevant
 from checker.records import Evidence
 from checker.shrinking import Core, shrink
 from checker.timeline import draw
@@ -30,9 +31,11 @@ def explain_illegal(
     """The class of the anomaly and the evidence for it. minimal: look for the smallest contradiction first."""
     stuck = result.stuck
     assert stuck is not None
-    core = shrink(operations, stuck, model, allowance=ALLOWANCE if minimal else 0)
+    core = shrink(operations, stuck, model, allowance=ALLOWANCE if minimal else 0, engine=result.engine)
     clock = Clock(timed=any(operation.call_ns for operation in operations))
-    contradiction = Contradiction(tuple(operations), core.operations, core.stuck.operation, clock)
+    contradiction = Contradiction(
+        tuple(relevant(model, operations)), core.operations, core.stuck.operation, clock, model.initial
+    )
     anomaly = _generic(contradiction, model) if model.anomaly is None else model.anomaly(contradiction)
     marked = core.stuck.operation
     others = [operation.index for operation in core.operations if operation.index != marked.index]

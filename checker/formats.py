@@ -5,9 +5,10 @@ Here belongs the choice of the reader; the readers are `checker.jsonl` and `chec
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from checker.errors import IllFormedHistory, MalformedInput
 from checker.history import History
@@ -15,11 +16,16 @@ from checker.jepsen import LOG_MARK, read_jepsen_edn, read_jepsen_log
 from checker.jsonl import read_jsonl
 from checker.records import HistoryLine
 
-__all__ = ["Format", "LoadedHistory", "load_history"]
+__all__ = ["Format", "LoadedHistory", "load_history", "locate", "recognise"]
 
-Format: TypeAlias = Literal["histrio/history", "jepsen-log", "jepsen-edn"]
+Format: TypeAlias = Literal["histrio/history", "jepsen-log", "jepsen-edn", "porcupine-kv"]
 
-_EXPECTED = "expected a histrio history.jsonl, Jepsen's log text, or Jepsen's EDN"
+_PORCUPINE_LINE = re.compile(
+    r"\{:process \d+, :type :(invoke|ok), :f :(get|put|append), :key \"[^\"]*\", :value (nil|\".*\")\}"
+)
+"""Porcupine's key-value files: one such map a line, and nothing else. Every key starts as the empty text."""
+
+_EXPECTED = "expected a histrio history.jsonl, Jepsen's log text, Jepsen's EDN, or Porcupine's key-value text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,10 @@ class LoadedHistory:
     history: History
     format: Format
     warnings: tuple[str, ...] = ()
+    line_numbers: tuple[int, ...] = ()
+    """Per line of the history: the line of the file, from 1, on which it begins."""
+    initial: Any = None
+    """The start state, as JSON, that the format implies where the user names none; None: it implies nothing."""
 
 
 def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
@@ -53,13 +63,20 @@ def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
     elif kind == "jepsen-log":
         numbered = read_jepsen_log(path, text)
     else:
-        numbered = read_jepsen_edn(path, text)
+        numbered, warnings = read_jepsen_edn(path, text)
     try:
         history = History(line for _, line in numbered)
     except IllFormedHistory as error:
         number = numbered[error.index][0] if error.index < len(numbered) else None
         raise MalformedInput(path, number, error.problem) from error
-    return LoadedHistory(history, kind, warnings)
+    lines = tuple(number for number, _ in numbered)
+    return LoadedHistory(history, kind, warnings, lines, initial="" if kind == "porcupine-kv" else None)
+
+
+def locate(path: Path, loaded: LoadedHistory, error: IllFormedHistory) -> MalformedInput:
+    """What a judge said about an operation of a loaded history, with file and line."""
+    number = loaded.line_numbers[error.index] if error.index < len(loaded.line_numbers) else None
+    return MalformedInput(path, number, error.problem)
 
 
 def recognise(path: Path, text: str) -> Format:
@@ -72,6 +89,8 @@ def recognise(path: Path, text: str) -> Format:
             return "jepsen-log"
         if content.startswith('{"') and '"format"' in content:
             return "histrio/history"
+        if _PORCUPINE_LINE.fullmatch(content):
+            return "porcupine-kv"
         if content[0] in "([{#":
             return "jepsen-edn"
         raise MalformedInput(path, number, f"not a history in a format we know: {content[:40]!r}", fix=_EXPECTED)

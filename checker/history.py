@@ -88,6 +88,8 @@ class _Pairing:
     def __init__(self) -> None:
         self._open: dict[int, tuple[int, HistoryLine]] = {}
         self._ended: dict[int, int] = {}
+        self._returned: dict[int, tuple[int, int]] = {}
+        """Process -> its last call and return."""
         self._time_ns = 0
         self._operations: list[Operation] = []
 
@@ -113,27 +115,37 @@ class _Pairing:
         process = line.process
         if process in self._open:
             first = self._open[process][0]
-            raise IllFormedHistory(rank, f"process {process} invokes while its operation of line {first} is open")
+            raise IllFormedHistory(rank, f"process {process} invokes while its operation of index {first} is open")
         if process in self._ended:
             ended = self._ended[process]
-            raise IllFormedHistory(rank, f"process {process} is used again after the info of line {ended} ended it")
+            raise IllFormedHistory(rank, f"process {process} is used again after the info of index {ended} ended it")
         self._open[process] = (rank, line)
 
     def _complete(self, rank: int, line: HistoryLine) -> None:
         opened = self._open.pop(line.process, None)
         if opened is None:
-            raise IllFormedHistory(rank, f"process {line.process} completes an operation that it has not invoked")
+            raise IllFormedHistory(rank, self._nothing_open(line.process))
         called, invocation = opened
         if line.f != invocation.f or line.key != invocation.key:
             raise IllFormedHistory(
                 rank,
                 f"process {line.process} completes {line.f} of key {line.key!r}, "
-                f"but line {called} invoked {invocation.f} of key {invocation.key!r}",
+                f"but index {called} invoked {invocation.f} of key {invocation.key!r}",
             )
         outcome = Outcome(line.type.value)
+        self._returned[line.process] = (called, rank)
         if outcome is Outcome.INFO:
             self._ended[line.process] = rank
         self._operations.append(_operation(invocation, called, outcome, line, rank))
+
+    def _nothing_open(self, process: int) -> str:
+        if process not in self._returned:
+            return f"a return without a call: process {process} completes an operation that it has not invoked"
+        called, returned = self._returned[process]
+        return (
+            f"an operation returns twice: process {process} completes what it called at index {called}, "
+            f"but that returned at index {returned}"
+        )
 
 
 def _operation(

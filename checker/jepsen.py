@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from msgspec import structs
 
-from checker.edn import EdnError, Keyword, Located, read_edn
+from checker.edn import DIGITS_MAX, EdnError, Keyword, Located, read_edn
 from checker.errors import MalformedInput
 from checker.records import HistoryLine, LineType
 
@@ -50,6 +50,8 @@ def read_jepsen_log(path: Path, text: str) -> list[Numbered]:
         process = found["process"]
         if not process.isdecimal():
             continue
+        if len(process) > DIGITS_MAX:
+            raise MalformedInput(path, number, f"a process of {len(process)} digits", fix=_LOG_EXPECTED)
         try:
             values = [located.value for located in read_edn("{0 " + (found["value"] or "nil") + "}")]
         except EdnError as error:
@@ -62,15 +64,37 @@ def read_jepsen_log(path: Path, text: str) -> list[Numbered]:
     return lines
 
 
-def read_jepsen_edn(path: Path, text: str) -> list[Numbered]:
-    """A vector or list of maps, or maps one after another. Raises MalformedInput with file and line."""
+def read_jepsen_edn(path: Path, text: str) -> tuple[list[Numbered], tuple[str, ...]]:
+    """A vector or list of maps, or maps one after another, and a warning if their times run backwards.
+
+    Raises MalformedInput with file and line.
+    """
     lines: list[Numbered] = []
     try:
         for located in read_edn(text):
             _add(path, lines, located)
     except EdnError as error:
         raise MalformedInput(path, error.line, error.problem) from None
-    return lines
+    return _in_time(path, lines)
+
+
+def _in_time(path: Path, lines: list[Numbered]) -> tuple[list[Numbered], tuple[str, ...]]:
+    """The same lines with times that never fall, and what had to be said about that."""
+    latest_ns, worst_ns, worst_line, count = 0, 0, 0, 0
+    for place, (number, line) in enumerate(lines):
+        behind_ns = latest_ns - line.time_ns
+        if behind_ns > 0:
+            lines[place] = (number, structs.replace(line, time_ns=latest_ns))
+            count += 1
+            worst_ns, worst_line = max((worst_ns, worst_line), (behind_ns, number))
+        latest_ns = max(latest_ns, line.time_ns)
+    if not count:
+        return lines, ()
+    warning = (
+        f"{path}:{worst_line}: time runs backwards by {worst_ns / 1e9:.6f} s, and in {count - 1} other lines by less; "
+        "the order of the lines was taken for the order of the events"
+    )
+    return lines, (warning,)
 
 
 def _add(path: Path, lines: list[Numbered], located: Located) -> None:
@@ -80,11 +104,12 @@ def _add(path: Path, lines: list[Numbered], located: Located) -> None:
             path, located.line, f"expected a map such as {{:process 0, :type :invoke, …}}, not {entry!r}"
         )
     named = {name.name if isinstance(name, Keyword) else name: value for name, value in entry.items()}
-    if isinstance(named.get("process"), int):
-        line = _line(path, located.line, len(lines), named)
-        earliest_ns = lines[-1][1].time_ns if lines else 0
-        line = line if line.time_ns >= earliest_ns else structs.replace(line, time_ns=earliest_ns)
-        lines.append((located.line, line))
+    process = named.get("process")
+    if isinstance(process, Keyword):
+        return  # the nemesis, or another that is no client
+    if type(process) is not int:
+        raise MalformedInput(path, located.line, f"process {_shown(process)}", fix="expected a number or :nemesis")
+    lines.append((located.line, _line(path, located.line, len(lines), named)))
 
 
 def _line(path: Path, number: int, index: int, entry: dict[Any, Any]) -> HistoryLine:

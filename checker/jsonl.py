@@ -7,6 +7,7 @@ that the run has no end mark. Any other broken line is an error with file and li
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,11 @@ from checker.records import FORMAT_VERSION, Header
 __all__ = ["JsonlWriter", "Lines", "read_jsonl"]
 
 Line = TypeVar("Line")
+
+DEPTH_MAX = 64
+"""Nesting that a record may have; deeper input is refused, not recursed into."""
+
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 class JsonlWriter:
@@ -85,7 +91,9 @@ def read_jsonl(path: Path, line_type: Any, *, format: str, complete: bool = True
     first, _, body = content.partition(b"\n")
     header = _header(path, first, format)
     decoder = msgspec.json.Decoder(line_type)
-    records = _decoded_at_once(body, decoder)
+    # Only a history's values may be anything, and so nest without end.
+    may_nest = format == "histrio/history" and any(map(_is_deep, body.split(b"\n")))
+    records = None if may_nest else _decoded_at_once(body, decoder)
     if records is None:
         records = _decoded_line_by_line(body, decoder, path, format)
     return Lines(header, tuple(records), warnings)
@@ -99,7 +107,7 @@ def _decoded_at_once(body: bytes, decoder: msgspec.json.Decoder[Any]) -> list[An
     """
     try:
         records = decoder.decode_lines(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     one_a_line = body.count(b"\n") == len(records) and body.count(b"}\n{") == max(len(records) - 1, 0)
     return records if one_a_line else None
@@ -109,11 +117,24 @@ def _decoded_line_by_line(body: bytes, decoder: msgspec.json.Decoder[Any], path:
     """All records, or the number of the line that is broken."""
     records = []
     for number, line in enumerate(body.split(b"\n")[:-1], start=2):
+        if _is_deep(line):
+            raise MalformedInput(path, number, f"nested more than {DEPTH_MAX} deep")
         try:
             records.append(decoder.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise MalformedInput(path, number, f"not a line of {expected}: {error}") from None
     return records
+
+
+def _is_deep(line: bytes) -> bool:
+    """Whether brackets nest too deep, those in strings included; nearly always decided by counting them."""
+    if line.count(b"[") + line.count(b"{") <= DEPTH_MAX:
+        return False
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(line):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest > DEPTH_MAX
 
 
 def _read(path: Path) -> bytes:

@@ -7,10 +7,12 @@ is `checker.partition`, its explanation `checker.explain`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import os
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from checker.engines import Engine, engine_for
 from checker.explain import explain_illegal, explain_unknown
 from checker.history import History, Operation, freeze
 from checker.model import Model
@@ -20,6 +22,9 @@ from checker.records import CheckResult, Evidence, Validity
 __all__ = ["Budget", "Decision", "Result", "check_history", "check_operations"]
 
 NAME = "linearizability"
+
+PARALLEL_MIN = 5_000
+"""Operations below which starting threads costs more than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +37,27 @@ class _Judged:
 
 
 def check_history(
-    history: History, model: Model[Any], *, budget: Budget = DEFAULT_BUDGET, explain: bool = True
+    history: History,
+    model: Model[Any],
+    *,
+    budget: Budget = DEFAULT_BUDGET,
+    explain: bool = True,
+    engine: Engine = "auto",
 ) -> CheckResult:
     """Judge every partition of `history`; the result concerns the worst one and counts the others.
 
     The budget is for all partitions together: each first gets an equal share, and what the easy ones leave over goes
     to those still undecided. explain: also find the smallest contradiction (bounded, see `checker.explain`).
-    Raises IllFormedHistory for an operation that the model does not know, ModelError for a wrong hint.
+    engine: see `check_operations`; the figures say which one ran. Raises IllFormedHistory for an operation that the
+    model does not know, ModelError for a wrong hint, EngineUnavailable if the engine asked for is not there.
     """
-    judged, used = _judge_all(_partitions(history, model), model, budget)
+    judged, used = _judge_all(_partitions(history, model), model, budget, engine)
     illegal = [one for one in judged if one.result.decision is Decision.ILLEGAL]
     unknown = [one for one in judged if one.result.decision is Decision.UNKNOWN]
     limits: dict[str, int | float] = {"configurations_max": budget.configurations, "configurations": used}
     if budget.seconds is not None:
         limits["seconds_max"] = budget.seconds
-    figures = _figures(judged)
+    figures = _figures(judged) | {"engine": engine_for(engine)}
     if illegal:
         worst = min(illegal, key=_contradiction_order)
         anomaly, evidence = explain_illegal(worst.operations, model, worst.result, minimal=explain)
@@ -75,22 +86,41 @@ def _partitions(history: History, model: Model[Any]) -> list[tuple[Any, tuple[Op
 
 
 def _judge_all(
-    partitions: Sequence[tuple[Any, tuple[Operation, ...]]], model: Model[Any], budget: Budget
+    partitions: Sequence[tuple[Any, tuple[Operation, ...]]], model: Model[Any], budget: Budget, engine: Engine
 ) -> tuple[list[_Judged], int]:
     meter = start_meter(budget)
     share = budget.configurations // max(1, len(partitions))
-    judged, used = [], 0
-    for key, operations in partitions:
-        result = judge(operations, model, meter.share(share))
-        used += result.statistics.configurations
-        judged.append(_Judged(key, operations, result))
+
+    def first(partition: tuple[Any, tuple[Operation, ...]]) -> _Judged:
+        key, operations = partition
+        return _Judged(key, operations, judge(operations, model, meter.share(share), engine=engine))
+
+    judged = _each(first, partitions, engine)
+    used = sum(one.result.statistics.configurations for one in judged)
     for place, one in enumerate(judged):
         left = budget.configurations - used
         if one.result.decision is Decision.UNKNOWN and left > share:
-            result = judge(one.operations, model, meter.share(left))
+            result = judge(one.operations, model, meter.share(left), engine=engine)
             used += result.statistics.configurations
             judged[place] = _Judged(one.key, one.operations, result)
     return judged, used
+
+
+def _each(
+    judge_one: Callable[[tuple[Any, tuple[Operation, ...]]], _Judged],
+    partitions: Sequence[tuple[Any, tuple[Operation, ...]]],
+    engine: Engine,
+) -> list[_Judged]:
+    """One after another; or side by side, where the compiled engine needs no lock and there is enough to do. The shares
+    of the budget are fixed beforehand, so the answers are the same."""
+    workers = min(os.cpu_count() or 1, len(partitions))
+    total = sum(len(operations) for _, operations in partitions)
+    if workers < 2 or total < PARALLEL_MIN or engine_for(engine) == "python":
+        return [judge_one(partition) for partition in partitions]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(judge_one, partitions))
 
 
 def _words(budget: Budget) -> str:

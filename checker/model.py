@@ -5,11 +5,12 @@ A model is data: functions in a record, most of them optional. `docs/checker.md`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
+from checker.errors import NoSuchState
 from checker.history import Operation, Outcome, freeze
 
 __all__ = [
@@ -19,10 +20,12 @@ __all__ = [
     "Clock",
     "Contradiction",
     "Footprint",
+    "Manual",
     "Model",
     "Nothing",
     "Refused",
     "Traits",
+    "Word",
     "describe",
     "describe_value",
 ]
@@ -49,6 +52,8 @@ class Contradiction:
     stuck: Operation
     """The one that cannot be placed by its return, the others being placed."""
     clock: Clock
+    initial: Any = None
+    """The model's start state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,31 @@ class Footprint:
     """It is refused outside `mentions`."""
     shuns: bool = False
     """It is refused inside `mentions`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One operation of a model's vocabulary, for people."""
+
+    f: str
+    argument: str
+    result: str
+    """What an `ok` completion carries."""
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manual:
+    """What a model says about itself: the tables of docs/checker.md and the lists of the command line."""
+
+    about: str
+    words: tuple[Word, ...]
+    start: str
+    """The default start state, and the JSON that `--initial` expects."""
+    failures: tuple[tuple[str, str], ...] = ()
+    """Errors of failed operations that are judged as observations, and what they tell."""
+    anomalies: tuple[tuple[str, str], ...] = ()
+    """Every class of violation that the model can name, and its meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +239,22 @@ class Model(Generic[S]):
     anomaly: Callable[[Contradiction], Anomaly] | None = None
     """Names a contradiction; without it, it is called `impossible-` and the operation's `f`."""
     read_initial: Callable[[Any], S] = freeze  # type: ignore[assignment]
-    """The start state that a JSON value means."""
+    """The start state that a JSON value means. Raises ValueError, with a clause, for one that means none."""
+    refine: Callable[[Model[S], Sequence[Operation]], Model[S]] | None = None
+    """This model made narrower for one partition: it must accept some order exactly when this model does. It may merge
+    states and refuse moves that cannot end well. `step` must accept every state of the refined model. Asked only about
+    operations without a `problem`."""
+    impossible: Callable[[Model[S], Sequence[Operation]], Operation | None] | None = None
+    """A completed operation that no order can place, found without a search; None says nothing. For one partition, and
+    asked only about operations without a `problem`. Crashed operations may have taken effect or not."""
+    unbounded: bool = False
+    """Repeating an operation leads to ever new states (a counter, a queue). Letting crashed operations take effect
+    repeatedly then proves little and costs much: the search leaves that pass out."""
+    manual: Manual | None = None
 
     def starting_at(self, value: Any) -> Model[S]:
-        """This model with another start state, given as a JSON value."""
-        return replace(self, initial=self.read_initial(value))
+        """This model with another start state, given as a JSON value. Raises NoSuchState if it means none."""
+        try:
+            return replace(self, initial=self.read_initial(value))
+        except ValueError as error:
+            raise NoSuchState(f"{describe_value(value)} is no start state of a {self.name}: {error}") from None

@@ -9,20 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from checker.engines import Engine, PassEnd, Subject, prepare
 from checker.history import Operation
-from checker.linearization import linearize
 from checker.model import Model
-from checker.problem import NEVER, Problem, compile_problem
-from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
-from checker.transitions import Transitions
+from checker.result import Decision, Result, Statistics, Stuck, Survivor
+from checker.search import Ending, Meter, Pass
 
 __all__ = [
     "DEFAULT_BUDGET",
     "Budget",
     "Decision",
+    "Engine",
     "Result",
     "Statistics",
     "Stuck",
@@ -36,9 +35,8 @@ __all__ = [
 HINT_CHECKS_MAX = 50_000
 """Entries of the transition table filled before an illegal verdict, to catch a wrong hint: about 50 ms."""
 
-
-SURVIVORS_MAX = 10
-"""Configurations shown when the search is stuck; Jepsen cuts at the same number: nobody reads more."""
+HINT_CHECKS_MIN = 200
+"""So many always; beyond that, four times the configurations that the search took: checking costs no more than it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,69 +52,10 @@ class Budget:
 DEFAULT_BUDGET = Budget()
 
 
-class Decision(StrEnum):
-    """What is known about a partition."""
-
-    OK = "ok"
-    ILLEGAL = "illegal"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What the search cost."""
-
-    configurations: int
-    frontier_max: int
-    states: int
-    steps: int
-    """Returns that the search had to place."""
-    hints_verified: bool = False
-    """The model's hints were checked in every reachable state, not only in those that the search met."""
-
-
-@dataclass(frozen=True, slots=True)
-class Survivor:
-    """One configuration that was possible just before: the state, what must and what may still take effect."""
-
-    state: object
-    must: tuple[Operation, ...]
-    may: tuple[Operation, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """Where an illegal (or undecided) search ended."""
-
-    operation: Operation
-    """Illegal: it cannot be placed by its return. Unknown: the furthest return that the search worked on."""
-    prefix: tuple[Operation, ...]
-    """A linearization of what precedes that return: one of the longest there are."""
-    step: int
-    """So many returns could be placed."""
-    survivors: tuple[Survivor, ...] = ()
-    """Configurations that were possible then, at most ten."""
-    relaxed: bool = False
-    """Found with crashed operations allowed to take effect repeatedly; the verdict holds all the more without."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The judgement on one partition."""
-
-    decision: Decision
-    phase: str
-    """The pass that decided."""
-    statistics: Statistics
-    linearization: tuple[Operation, ...] | None = None
-    """Only for OK: an order that explains everything; crashed operations not in it never took effect."""
-    stuck: Stuck | None = None
-    """Only for ILLEGAL and UNKNOWN."""
-
-
 def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     """The sequence of passes: each is exact or safely one-sided; the last one decides if the budget lasts.
 
+    Before all passes comes `Model.impossible`, which needs no search.
     Narrow first: most histories need a handful of configurations; a witness is cheap to find depth-first where
     breadth-first drowns; crashed operations drown the proof of a violation, unless they may be used again and again.
     """
@@ -136,13 +75,15 @@ def check_operations(
     *,
     budget: Budget = DEFAULT_BUDGET,
     passes: Sequence[Pass] | None = None,
+    engine: Engine = "auto",
 ) -> Result:
     """Judge one partition. Operations must be in the order of their calls.
 
-    passes: another sequence than `passes_for`'s, for tests. Raises IllFormedHistory for an operation that the model
-    does not know, ModelError for a wrong hint.
+    passes: another sequence than `passes_for`'s, for tests. engine: `auto` is the compiled one where it was built.
+    Raises IllFormedHistory for an operation that the model does not know, ModelError for a wrong hint,
+    EngineUnavailable if the engine asked for is not there.
     """
-    return judge(operations, model, start_meter(budget), passes)
+    return judge(operations, model, start_meter(budget), passes, engine=engine)
 
 
 def start_meter(budget: Budget) -> Meter:
@@ -154,90 +95,49 @@ def start_meter(budget: Budget) -> Meter:
 
 
 def judge(
-    operations: Sequence[Operation], model: Model[Any], meter: Meter, passes: Sequence[Pass] | None = None
+    operations: Sequence[Operation],
+    model: Model[Any],
+    meter: Meter,
+    passes: Sequence[Pass] | None = None,
+    *,
+    engine: Engine = "auto",
 ) -> Result:
     """As `check_operations`, on a meter that is already running."""
-    problem = compile_problem(operations, model)
-    transitions = Transitions(problem, model)
+    subject = prepare(operations, model, engine)
+    impossible = subject.impossible() if passes is None else None
+    if impossible is not None:
+        unplaced = Stuck(operation=impossible, prefix=(), step=0)
+        statistics = _statistics(subject, meter)
+        return Result(Decision.ILLEGAL, "necessary-condition", statistics, subject.engine, stuck=unplaced)
     if passes is None:
-        passes = passes_for(len(problem.operations), crashed=NEVER in problem.deadlines)
-    furthest, last = SearchEnd(Ending.SPENT, 0), "none"
+        passes = passes_for(subject.operations, crashed=subject.worth_relaxing)
+    furthest: PassEnd | None = None
+    last = "none"
     for how in passes:
-        subject, table = (problem, transitions) if not how.relaxed else _relax(operations, model)
-        end = Search(subject, table, how, meter).run()
+        current = subject.relaxed() if how.relaxed else subject
+        end = current.run(how, meter)
         last = how.name
         if end.ending is Ending.LINEARIZED and not how.relaxed:
-            order = linearize(problem, transitions, end.trail, len(problem.steps))
-            placed = tuple(problem.operations[number] for number in order)
-            return Result(Decision.OK, last, _statistics(transitions, meter), linearization=placed)
+            order = end.linearization()
+            return Result(Decision.OK, last, _statistics(subject, meter), subject.engine, linearization=order)
         if end.ending is Ending.STUCK:
-            stuck = _stuck(subject, table, end, relaxed=how.relaxed)
-            verified = table.close(HINT_CHECKS_MAX)
-            return Result(Decision.ILLEGAL, last, _statistics(table, meter, hints_verified=verified), stuck=stuck)
-        if end.step > furthest.step and not how.relaxed:
+            stuck = end.stuck()
+            verified = current.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * meter.configurations))
+            statistics = _statistics(current, meter, hints_verified=verified)
+            return Result(Decision.ILLEGAL, last, statistics, current.engine, stuck=stuck)
+        if not how.relaxed and (furthest is None or end.step > furthest.step):
             furthest = end
         if meter.spent():
             break
-    stuck = _stuck(problem, transitions, furthest, relaxed=False)
-    return Result(Decision.UNKNOWN, last, _statistics(transitions, meter), stuck=stuck)
+    stuck = None if furthest is None else furthest.stuck()
+    return Result(Decision.UNKNOWN, last, _statistics(subject, meter), subject.engine, stuck=stuck)
 
 
-def _relax(operations: Sequence[Operation], model: Model[Any]) -> tuple[Problem, Transitions]:
-    """The problem with only the first crashed operation of each class: a relaxed pass may use it repeatedly."""
-    seen: set[object] = set()
-    kept = []
-    for operation in operations:
-        if operation.return_order is None:
-            label = model.label(operation)
-            if label in seen:
-                continue
-            seen.add(label)
-        kept.append(operation)
-    problem = compile_problem(kept, model)
-    return problem, Transitions(problem, model)
-
-
-def _statistics(transitions: Transitions, meter: Meter, *, hints_verified: bool = False) -> Statistics:
+def _statistics(subject: Subject, meter: Meter, *, hints_verified: bool = False) -> Statistics:
     return Statistics(
         configurations=meter.configurations,
         frontier_max=meter.frontier_max,
-        states=len(transitions.states),
-        steps=len(transitions.problem.steps),
+        states=subject.states(),
+        steps=subject.steps,
         hints_verified=hints_verified,
     )
-
-
-def _stuck(problem: Problem, transitions: Transitions, end: SearchEnd, *, relaxed: bool) -> Stuck | None:
-    if not problem.steps:
-        return None
-    at = problem.steps[end.step]
-    operations = problem.operations
-    open_now = OpenOperations(problem)
-    open_now.seek(end.step)
-    arrived = arrive(problem, transitions, end.step, end.survivors)
-    survivors = tuple(
-        Survivor(
-            state=transitions.states[
-                _state_after(problem, transitions, linearize(problem, transitions, trail, end.step))
-            ],
-            must=tuple(operations[number] for bit, number in open_now.holder.items() if must & bit),
-            may=tuple(operations[number] for bit, number in open_now.holder.items() if may & bit & ~must),
-        )
-        for _, must, may, trail in arrived[:SURVIVORS_MAX]
-    )
-    order = linearize(problem, transitions, end.survivors[-1][3], end.step) if end.survivors else ()
-    return Stuck(
-        operation=operations[at.returning],
-        prefix=tuple(operations[number] for number in order),
-        step=end.step,
-        survivors=survivors,
-        relaxed=relaxed,
-    )
-
-
-def _state_after(problem: Problem, transitions: Transitions, order: Sequence[int]) -> int:
-    """The true state, where the search may know only that it is a value nobody asks for."""
-    state = 0
-    for number in order:
-        state = transitions.step(state, problem.class_of[number])
-    return state

@@ -96,6 +96,10 @@ class Meter:
         """A fresh meter with a limit of its own and the same clock and deadline."""
         return Meter(configurations_max, clock=self._clock, deadline=self._deadline)
 
+    def seconds_left(self) -> float | None:
+        """Until the deadline; None: there is none."""
+        return None if self._clock is None or self._deadline is None else self._deadline - self._clock()
+
     def spent(self) -> bool:
         """True when nothing is left."""
         if self.configurations >= self.configurations_max:

@@ -16,7 +16,8 @@ from msgspec import structs
 
 from checker.history import Operation, Outcome
 from checker.model import Model
-from checker.partition import Budget, Decision, Stuck, check_operations
+from checker.partition import Budget, Decision, Engine, Stuck, check_operations
+from checker.preparation import relevant
 
 __all__ = ["Core", "shrink"]
 
@@ -39,16 +40,18 @@ class Core:
     minimal: bool
 
 
-def shrink(operations: Sequence[Operation], stuck: Stuck, model: Model[Any], *, allowance: int) -> Core:
+def shrink(
+    operations: Sequence[Operation], stuck: Stuck, model: Model[Any], *, allowance: int, engine: Engine = "auto"
+) -> Core:
     """The core of an illegal partition on which the search got `stuck`, with at most `allowance` units of work.
 
     A unit is a configuration expanded or a few operations read; 100,000 take about a second.
     """
-    shrinker = _Shrinker(operations, model, allowance)
+    operations = relevant(model, operations)
     early = [operation for operation in operations if operation.return_order is not None]
     early.sort(key=lambda operation: operation.return_order or 0)
     place = next(place for place, operation in enumerate(early) if operation.index == stuck.operation.index)
-    shrinker = _Shrinker(operations, model, allowance)
+    shrinker = _Shrinker(operations, model, allowance, engine)
     for reach in (0, 8, 64, 512, len(early)):  # the look-ahead may have given up before the return that fails
         core = shrinker.shrink(early[: place + reach + 1])
         if core is not None:
@@ -57,7 +60,8 @@ def shrink(operations: Sequence[Operation], stuck: Stuck, model: Model[Any], *, 
 
 
 class _Shrinker:
-    def __init__(self, operations: Sequence[Operation], model: Model[Any], allowance: int) -> None:
+    def __init__(self, operations: Sequence[Operation], model: Model[Any], allowance: int, engine: Engine) -> None:
+        self._engine: Engine = engine
         self._operations = operations
         self._model = model
         self._left = allowance
@@ -101,15 +105,15 @@ class _Shrinker:
         self._left -= 1 + len(self._operations) // 8 + len(subject) // 4
         if self._left <= 0:
             return None
-        result = check_operations(subject, self._model, budget=Budget(min(self._left, TRIAL_MAX)))
+        result = check_operations(subject, self._model, budget=Budget(min(self._left, TRIAL_MAX)), engine=self._engine)
         self._left -= result.statistics.configurations
         return result.stuck if result.decision is Decision.ILLEGAL else None
 
     def _plainly_stuck(self, kept: Sequence[Operation]) -> Stuck | None:
         """As `_illegal`, but without looking ahead: people look for the first return that could not be placed, the
-        look-ahead gives up as soon as it sees that one will come."""
-        model = replace(self._model, footprint=None)
-        result = check_operations(self._subject(kept), model, budget=Budget(PLAIN_MAX))
+        look-ahead gives up as soon as it sees that one will come, and a cheap condition does not look at all."""
+        model = replace(self._model, footprint=None, refine=None, impossible=None)
+        result = check_operations(self._subject(kept), model, budget=Budget(PLAIN_MAX), engine=self._engine)
         return result.stuck if result.decision is Decision.ILLEGAL else None
 
     def _subject(self, kept: Sequence[Operation]) -> list[Operation]:

@@ -17,6 +17,7 @@ from checker.records import Verdict
 from histrio.catalogue import Catalogue, Entry
 from histrio.cli_services import HistoryAnswer, HistoryQuestion, Replayed, Services
 from histrio.environments.environment import Progress
+from histrio.errors import UsageProblem
 from histrio.store import RunDirectory
 from histrio.trial import Trial, TrialSpec
 
@@ -38,7 +39,7 @@ def real_services() -> Services:
 
 def _catalogue() -> Catalogue:
     from checker.formats import Format
-    from checker.models import MODELS
+    from checker.models import ALIASES, MODELS
     from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
     from histrio.systems.raft_trio_bugs import DEMO_BUG
     from nemesis.registry import FAMILIES
@@ -62,7 +63,10 @@ def _catalogue() -> Catalogue:
             for system in SYSTEMS.values()
             for bug in system.bugs.values()
         ),
-        models=tuple(Entry(name=name, about=MODELS_ABOUT[name]) for name in MODELS),
+        models=(
+            *(Entry(name=name, about=model.manual.about if model.manual else "") for name, model in MODELS.items()),
+            *(Entry(name=alias, about=f"the same as {name}") for alias, name in ALIASES.items()),
+        ),
         formats=tuple(Entry(name=name, about=FORMATS_ABOUT[name]) for name in get_args(Format)),
         demo_bug=DEMO_BUG,
     )
@@ -76,10 +80,7 @@ FORMATS_ABOUT = {
     "histrio/history": "the history.jsonl of a run directory",
     "jepsen-log": "Jepsen's log text",
     "jepsen-edn": "Jepsen's history.edn",
-}
-MODELS_ABOUT = {
-    "register": "per key: read and write",
-    "cas-register": "per key: read, write and compare-and-set",
+    "porcupine-kv": "Porcupine's key-value text; keys start as the empty text",
 }
 
 
@@ -114,15 +115,23 @@ def _replay(directory: Path, store: Path) -> Replayed:
 
 
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
-    from checker.formats import load_history
+    from checker.errors import IllFormedHistory, NoSuchState
+    from checker.formats import load_history, locate
     from checker.linearizability import Budget, check_history
-    from checker.models import MODELS
+    from checker.models import ALIASES, MODELS
 
     loaded = load_history(path, complete=question.whole)
     if question.format not in (None, loaded.format):
         raise MalformedInput(path, None, f"this is {loaded.format}, not {question.format}", fix="leave out --format")
-    model = MODELS[question.model]
-    if question.initial is not None:
-        model = model.starting_at(msgspec.json.decode(question.initial))
+    model = MODELS[ALIASES.get(question.model, question.model)]
+    initial = loaded.initial if question.initial is None else msgspec.json.decode(question.initial)
+    try:
+        model = model if question.initial is None and initial is None else model.starting_at(initial)
+    except NoSuchState as error:
+        raise UsageProblem(f"--initial: {error}", fix="docs/checker.md lists what each model starts with") from None
     budget = Budget() if question.budget is None else Budget(question.budget)
-    return HistoryAnswer(result=check_history(loaded.history, model, budget=budget), warnings=loaded.warnings)
+    try:
+        result = check_history(loaded.history, model, budget=budget)
+    except IllFormedHistory as error:
+        raise locate(path, loaded, error) from error
+    return HistoryAnswer(result=result, warnings=loaded.warnings)

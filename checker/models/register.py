@@ -8,11 +8,12 @@ other error (a node that was no leader, say) it says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from checker.history import Operation, Outcome, freeze
-from checker.model import Footprint, Model, Refused, Traits, describe_value
-from checker.models.register_anomalies import name_anomaly
+from checker.model import Footprint, Manual, Model, Refused, Traits, Word, describe_value
+from checker.models.register_anomalies import ANOMALIES, name_anomaly
+from checker.models.unwritten import find_unwritten
 
 __all__ = ["CAS_REGISTER", "MISMATCH", "REGISTER"]
 
@@ -110,6 +111,30 @@ def _failure_observes(operation: Operation) -> bool:
     return operation.f == "cas" and operation.error == MISMATCH
 
 
+def _must_find(operation: Operation) -> tuple[Hashable, ...]:
+    if operation.outcome is not Outcome.OK:
+        return ()
+    if operation.f == "read":
+        return (freeze(operation.result),)
+    return (freeze(operation.value[0]),) if operation.f == "cas" else ()
+
+
+def _makes(operation: Operation) -> tuple[Hashable, ...]:
+    if operation.f == "write":
+        return (freeze(operation.value),)
+    return (freeze(operation.value[1]),) if operation.f == "cas" and operation.outcome is not Outcome.FAIL else ()
+
+
+def _impossible(model: Model[Hashable], operations: Sequence[Operation]) -> Operation | None:
+    """A value that nothing could have written by then."""
+    return find_unwritten(model.initial, operations, seen=_must_find, made=_makes)
+
+
+_READ = Word("read", "", "the value", "tells the value")
+_WRITE = Word("write", "a value", "the argument", "replaces the value")
+_CAS = Word("cas", "[from, to]", "the argument", "replaces the value, if it is `from`")
+_START = "nil; the value"
+
 REGISTER: Model[Hashable] = Model(
     name="register",
     initial=None,
@@ -119,6 +144,13 @@ REGISTER: Model[Hashable] = Model(
     problem=_problem,
     footprint=_footprint,
     anomaly=name_anomaly,
+    impossible=_impossible,
+    manual=Manual(
+        about="per key: read and write",
+        words=(_READ, _WRITE),
+        start=_START,
+        anomalies=tuple(entry for entry in ANOMALIES if entry[0] != "impossible-cas"),
+    ),
 )
 CAS_REGISTER: Model[Hashable] = Model(
     name="cas-register",
@@ -130,4 +162,12 @@ CAS_REGISTER: Model[Hashable] = Model(
     failure_observes=_failure_observes,
     footprint=_footprint,
     anomaly=name_anomaly,
+    impossible=_impossible,
+    manual=Manual(
+        about="per key: read, write and compare-and-set",
+        words=(_READ, _WRITE, _CAS),
+        start=_START,
+        failures=((f"cas: {MISMATCH}", "the register held another value than `from`"),),
+        anomalies=ANOMALIES,
+    ),
 )

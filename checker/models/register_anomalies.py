@@ -1,14 +1,4 @@
-"""What went wrong with a register, in words: chosen from the operations that contradict each other.
-
-| class | meaning |
-|---|---|
-| `impossible-read` | a value was read that nothing ever wrote |
-| `future-read` | a value was read before anything that writes it was called |
-| `lost-write` | an older value was read although a newer one had been acknowledged, and nobody ever saw the newer one |
-| `stale-read` | an older value was read although a newer one had been acknowledged or read |
-| `impossible-cas` | a compare-and-set succeeded on a value, or failed on one, which the register could not hold then |
-| `inconsistent-reads` | none of these: the reads together allow no single order of the writes |
-"""
+"""What went wrong with a register, in words: chosen from the operations that contradict each other."""
 
 from __future__ import annotations
 
@@ -17,7 +7,16 @@ from collections.abc import Hashable
 from checker.history import Operation, Outcome, freeze
 from checker.model import Anomaly, Contradiction, describe_value
 
-__all__ = ["name_anomaly"]
+__all__ = ["ANOMALIES", "name_anomaly"]
+
+ANOMALIES = (
+    ("impossible-read", "a value was read that nothing ever wrote"),
+    ("future-read", "a value was read before anything that writes it was called"),
+    ("lost-write", "an older value was read although a newer one was acknowledged, and nobody ever saw the newer one"),
+    ("stale-read", "an older value was read although a newer one had been acknowledged or read"),
+    ("impossible-cas", "a cas succeeded on a value, or failed on one, which the register could not hold then"),
+    ("inconsistent-reads", "none of these: the reads together allow no single order of the writes"),
+)
 
 
 def name_anomaly(found: Contradiction) -> Anomaly:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from checker import partition, search
+from checker import engines, partition, search
 from checker.history import Operation, Outcome
 from checker.linearization import replay
 from checker.model import Model, Refused, Traits
@@ -74,7 +74,7 @@ def disagreements(seeds: Sequence[int], model: Model[Any], passes: Sequence[Pass
     wrong = []
     for seed in seeds:
         operations = small_history(seed)
-        result = check_operations(operations, model, passes=passes)
+        result = check_operations(operations, model, passes=passes, engine="python")
         expected = Decision.OK if is_linearizable(operations, model) else Decision.ILLEGAL
         order = result.linearization
         if result.decision is not expected or (order is not None and replay(operations, order, model) is not None):
@@ -139,7 +139,7 @@ def test_brute_force_finds_a_planted_fault_of_the_engine(fault: str, monkeypatch
     mutant = ModuleType("mutant")
     monkeypatch.setitem(sys.modules, "mutant", mutant)
     exec(compile(source.replace(original, broken), "mutant", "exec"), mutant.__dict__)
-    monkeypatch.setattr(partition, "Search", mutant.Search)
+    monkeypatch.setattr(engines, "Search", mutant.Search)
     monkeypatch.setattr(partition, "Ending", mutant.Ending)
     chunks = (range(start, start + 100) for start in range(0, 4_000, 100))
     assert any(disagreements(seeds, CAS, passes) for seeds in chunks for passes in (None, PORTFOLIOS["one at a time"]))
@@ -185,7 +185,7 @@ def test_total_operations_that_are_no_constants_get_the_verdict_of_brute_force(p
         operations = [on_a_dial(rng, one) for one in random_history(rng, shape)]
         operations = [one for one in operations if one.f != "read" or one.return_order is not None]
         expected = is_linearizable(operations, DIAL)
-        result = check_operations(operations, DIAL, passes=PORTFOLIOS[portfolio])
+        result = check_operations(operations, DIAL, passes=PORTFOLIOS[portfolio], engine="python")
         assert (result.decision is Decision.OK) == expected, seed
         assert result.linearization is None or replay(operations, result.linearization, DIAL) is None
         legal += expected

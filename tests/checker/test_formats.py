@@ -86,7 +86,9 @@ def test_a_line_cut_in_half_in_the_middle_is_named_by_file_and_line(tmp_path: Pa
 
 def test_lines_that_are_no_history_are_named_by_file_and_line(tmp_path: Path) -> None:
     text = EDN.replace(":process 1, :type :ok", ":process 2, :type :ok")
-    with pytest.raises(MalformedInput, match=r"x:7: process 2 completes an operation that it has not invoked"):
+    with pytest.raises(
+        MalformedInput, match=r"x:7: a return without a call: process 2 completes an operation that it has not invoked"
+    ):
         load_history(written(tmp_path / "x", text))
 
 

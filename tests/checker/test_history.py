@@ -61,7 +61,7 @@ def test_lines_that_are_no_history_are_refused_with_their_index(problem: str) ->
 
 
 def test_an_operation_that_returns_twice_is_refused() -> None:
-    with pytest.raises(IllFormedHistory, match="has not invoked"):
+    with pytest.raises(IllFormedHistory, match="returns twice: process 1 completes what it called at index 0, but"):
         History([line(0, 1, "invoke"), line(1, 1, "ok"), line(2, 1, "ok")])
 
 

@@ -102,16 +102,13 @@ def test_an_interrupted_run_says_so_and_can_be_judged(tmp_path: Path) -> None:
 
 def test_a_line_cut_in_half_in_the_middle_of_a_history_is_named_with_file_and_line(tmp_path: Path) -> None:
     """Issue #2, bad input: exit code 64."""
-    assert histrio("run", "--seed", "1", *QUICK, "--nemesis", "none", cwd=tmp_path)[0] == 0
-    history = tmp_path / "runs" / "latest" / "history.jsonl"
-    lines = history.read_text().splitlines(keepends=True)
-    lines[40] = lines[40][: len(lines[40]) // 2] + "\n"
-    history.write_text("".join(lines))
-    for path in ("runs/latest", str(history)):
-        code, _, err = histrio("check", path, "--model", "cas-register", cwd=tmp_path)
-        assert code == 64
-        assert "history.jsonl:41" in err
-        assert "Traceback" not in err
+    lines = (ROOT / "tests" / "golden" / "history.jsonl").read_text().splitlines(keepends=True)
+    lines[2] = lines[2][: len(lines[2]) // 2] + "\n"
+    (tmp_path / "history.jsonl").write_text("".join(lines))
+    code, _, err = histrio("check", "history.jsonl", "--model", "cas-register", cwd=tmp_path)
+    assert code == 64
+    assert "history.jsonl:3" in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

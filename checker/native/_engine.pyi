@@ -1,0 +1,50 @@
+"""Types of the compiled module; its documentation is in module.c and registers.c."""
+
+from collections.abc import Callable
+from typing import Any, NewType
+
+from checker.history import Operation, Outcome
+from checker.transitions import Transitions
+
+Problem = NewType("Problem", object)
+End = NewType("End", object)
+
+def compile_registers(
+    operations: tuple[Operation, ...],
+    initial: Any,
+    cas: bool,
+    looks_ahead: bool,
+    freeze: Callable[[Any], Any],
+    outcomes: tuple[Outcome, Outcome, Outcome],
+    /,
+) -> Problem | None: ...
+def compile_table(
+    operations: tuple[Operation, ...],
+    class_of: tuple[int, ...],
+    traits: tuple[int, ...],
+    transitions: Transitions,
+    looks_ahead: bool,
+    /,
+) -> Problem: ...
+def relax(problem: Problem, /) -> Problem: ...
+def figures(problem: Problem, /) -> tuple[int, int, int, int, bool]: ...
+def impossible(problem: Problem, /) -> Operation | None: ...
+def close(problem: Problem, entries_max: int, /) -> bool: ...
+def search(
+    problem: Problem,
+    width: int,
+    burst: int,
+    frontier_max: int,
+    relaxed: bool,
+    stop_at: int,
+    configurations: int,
+    frontier: int,
+    seconds: float,
+    bytes_max: int,
+    /,
+) -> tuple[int, int, int, int, End]: ...
+def linearization(end: End, /) -> tuple[Operation, ...]: ...
+def stuck(
+    end: End, survivors_max: int, /
+) -> tuple[Operation, tuple[Operation, ...], list[tuple[int, tuple[tuple[Operation, ...], tuple[Operation, ...]]]]]: ...
+def values(problem: Problem, /) -> list[Any]: ...

@@ -1,0 +1,161 @@
+"""A partition for the compiled search. Registers are compiled and judged in C alone; any other model is asked, once for
+each state and class of operations, through the table that the pure Python search uses too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from checker import engines
+from checker.history import Operation, Outcome, freeze
+from checker.model import Model, Traits
+from checker.models.register import CAS_REGISTER, REGISTER
+from checker.native import _engine
+from checker.preparation import find_impossible, refined
+from checker.problem import Problem, compile_problem
+from checker.result import Stuck, Survivor
+from checker.search import Ending, Meter, Pass
+from checker.transitions import Transitions
+
+__all__ = ["BYTES_MAX", "prepare_native"]
+
+BYTES_MAX = 4 << 30
+"""Memory that one pass may hold; a pass that needs more ends as if its budget were used up."""
+
+ENDINGS = (Ending.LINEARIZED, Ending.STUCK, Ending.TOO_WIDE, Ending.SPENT)
+OUTCOMES = (Outcome.OK, Outcome.FAIL, Outcome.INFO)
+
+
+def prepare_native(operations: Sequence[Operation], model: Model[Any]) -> engines.Subject:
+    """Prepare a partition. Raises IllFormedHistory for an operation that the model does not know."""
+    given = tuple(operations)
+    if _is_register(model):
+        cas = model.failure_observes is CAS_REGISTER.failure_observes
+        looks_ahead = model.footprint is not None
+        compiled = _engine.compile_registers(given, model.initial, cas, looks_ahead, freeze, OUTCOMES)
+        if compiled is not None:
+            return RegisterSubject(compiled, is_relaxed=False)
+    narrowed = refined(model, given)
+    problem = compile_problem(given, narrowed)
+    return TableSubject(given, narrowed, problem, Transitions(problem, narrowed), is_relaxed=False)
+
+
+def _is_register(model: Model[Any]) -> bool:
+    """True for a model that does what the compiled register does: one of ours, but for its start and its look-ahead."""
+    return any(
+        model.step is known.step
+        and model.label is known.label
+        and model.traits is known.traits
+        and model.problem is known.problem
+        and model.failure_observes is known.failure_observes
+        and (model.footprint is None or model.footprint is known.footprint)
+        and model.impossible is known.impossible
+        and model.refine is known.refine
+        and model.unbounded is known.unbounded
+        for known in (REGISTER, CAS_REGISTER)
+    )
+
+
+class RegisterSubject:
+    """A register: the model is compiled too."""
+
+    engine: Literal["c"] = "c"
+
+    def __init__(self, compiled: _engine.Problem, *, is_relaxed: bool) -> None:
+        self._compiled, self._is_relaxed = compiled, is_relaxed
+        self.operations, self.steps, _, _, self.worth_relaxing = _engine.figures(compiled)
+
+    def impossible(self) -> Operation | None:
+        """See Subject, as for the rest."""
+        return _engine.impossible(self._compiled)
+
+    def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
+        return _run(self._compiled, how, meter, _engine.values(self._compiled), is_relaxed=self._is_relaxed)
+
+    def relaxed(self) -> engines.Subject:
+        return RegisterSubject(_engine.relax(self._compiled), is_relaxed=True)
+
+    def states(self) -> int:
+        return _engine.figures(self._compiled)[3]
+
+    def verify_hints(self, entries_max: int) -> bool:
+        return _engine.close(self._compiled, entries_max)
+
+
+class TableSubject:
+    """Any model: it is asked through Transitions, which verifies its hints."""
+
+    engine: Literal["c"] = "c"
+
+    def __init__(
+        self,
+        operations: tuple[Operation, ...],
+        model: Model[Any],
+        problem: Problem,
+        transitions: Transitions,
+        *,
+        is_relaxed: bool,
+    ) -> None:
+        self._all, self._model, self._transitions, self._is_relaxed = operations, model, transitions, is_relaxed
+        self._compiled = _engine.compile_table(
+            problem.operations,
+            problem.class_of,
+            tuple(_bits(traits) for traits in problem.traits),
+            transitions,
+            transitions.lookahead is not None,
+        )
+        self.operations, self.steps, _, _, crashed = _engine.figures(self._compiled)
+        self.worth_relaxing = crashed and not model.unbounded
+
+    def impossible(self) -> Operation | None:
+        """See Subject, as for the rest."""
+        return find_impossible(self._model, self._all)
+
+    def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
+        return _run(self._compiled, how, meter, self._transitions.states, is_relaxed=self._is_relaxed)
+
+    def relaxed(self) -> engines.Subject:
+        problem, transitions = engines.relax(self._all, self._model)
+        return TableSubject(self._all, self._model, problem, transitions, is_relaxed=True)
+
+    def states(self) -> int:
+        return len(self._transitions.states)
+
+    def verify_hints(self, entries_max: int) -> bool:
+        return self._transitions.close(entries_max)
+
+
+def _bits(traits: Traits) -> int:
+    return traits.observer * 1 + traits.total * 2 + traits.constant * 4
+
+
+def _run(
+    compiled: _engine.Problem, how: Pass, meter: Meter, states: Sequence[Any], *, is_relaxed: bool
+) -> engines.PassEnd:
+    stop_at = meter.configurations_max
+    if how.configurations_max is not None:
+        stop_at = min(stop_at, meter.configurations + how.configurations_max)
+    left = meter.seconds_left()
+    ending, step, meter.configurations, meter.frontier_max, end = _engine.search(
+        compiled,
+        how.width or 0,
+        how.burst,
+        how.frontier_max or 0,
+        how.relaxed,
+        stop_at,
+        meter.configurations,
+        meter.frontier_max,
+        -1.0 if left is None else max(left, 0.0),
+        BYTES_MAX,
+    )
+    steps = _engine.figures(compiled)[1]
+
+    def stuck() -> Stuck | None:
+        if not steps:
+            return None
+        operation, prefix, survivors = _engine.stuck(end, engines.SURVIVORS_MAX)
+        shown = tuple(Survivor(states[state], must, may) for state, (must, may) in survivors)
+        return Stuck(operation, prefix, step, shown, relaxed=is_relaxed)
+
+    return engines.PassEnd(ENDINGS[ending], step, lambda: _engine.linearization(end), stuck)
