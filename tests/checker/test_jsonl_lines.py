@@ -1,4 +1,4 @@
-"""Every line of a record file is one record: the reader, which decodes them all at once, still says which one is not."""
+"""Every line of a record file is one record: the reader decodes them all at once, and still says which one is not."""
 
 from __future__ import annotations
 
