@@ -17,7 +17,7 @@ from typing import NoReturn
 import msgspec
 
 from checker.errors import CheckerError, IllFormedHistory, ModelError
-from checker.formats import load_history, locate
+from checker.formats import implied_start, load_history, locate
 from checker.linearizability import Budget, check_history
 from checker.models import ALIASES, MODELS
 from checker.records import CheckResult, Validity
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--initial", metavar="JSON", help="start state, such as 0; without it the model's own")
     parser.add_argument("--budget", metavar="N", type=int, default=Budget().configurations, help="configurations")
     parser.add_argument("--seconds", metavar="S", type=float, help="wall-clock limit per file; none by default")
+    parser.add_argument("--brief", action="store_true", help="do not look for the smallest contradiction")
     parser.add_argument("--json", action="store_true", help="one JSON object per file on stdout")
     return parser
 
@@ -62,10 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             loaded = load_history(path)
             for warning in loaded.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
-            implied = loaded.initial is not None and options.initial is None
-            start = model.starting_at(loaded.initial) if implied else model
+            start = implied_start(loaded, model) if options.initial is None else model
             try:
-                result = check_history(loaded.history, start, budget=budget)
+                result = check_history(loaded.history, start, budget=budget, explain=not options.brief)
             except IllFormedHistory as error:
                 raise locate(path, loaded, error) from error
             _print(path, result, as_json=options.json)

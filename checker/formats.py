@@ -1,6 +1,6 @@
 """Reads a history from a file in any format we know, recognised by content, never by name.
 
-Here belongs the choice of the reader; the readers are `checker.jsonl` and `checker.jepsen`.
+Here belongs the choice of the reader; the readers are `checker.jsonl` and `checker.jepsen`, imported when needed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any, Literal, TypeAlias
 
 from checker.errors import IllFormedHistory, MalformedInput
 from checker.history import History
-from checker.jepsen import LOG_MARK, read_jepsen_edn, read_jepsen_log
-from checker.jsonl import read_jsonl
+from checker.model import Model
 from checker.records import HistoryLine
 
-__all__ = ["Format", "LoadedHistory", "load_history", "locate", "recognise"]
+__all__ = ["Format", "LoadedHistory", "implied_start", "load_history", "locate", "recognise"]
+
+LOG_MARK = "jepsen.util - "
 
 Format: TypeAlias = Literal["histrio/history", "jepsen-log", "jepsen-edn", "porcupine-kv"]
 
@@ -58,11 +59,17 @@ def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
     warnings: tuple[str, ...] = ()
     kind = recognise(path, text)
     if kind == "histrio/history":
+        from checker.jsonl import read_jsonl
+
         read = read_jsonl(path, HistoryLine, format="histrio/history", complete=complete)
         numbered, warnings = list(enumerate(read.records, start=2)), read.warnings
     elif kind == "jepsen-log":
+        from checker.jepsen import read_jepsen_log
+
         numbered = read_jepsen_log(path, text)
     else:
+        from checker.jepsen import read_jepsen_edn
+
         numbered, warnings = read_jepsen_edn(path, text)
     try:
         history = History(line for _, line in numbered)
@@ -71,6 +78,12 @@ def load_history(path: Path, *, complete: bool = True) -> LoadedHistory:
         raise MalformedInput(path, number, error.problem) from error
     lines = tuple(number for number, _ in numbered)
     return LoadedHistory(history, kind, warnings, lines, initial="" if kind == "porcupine-kv" else None)
+
+
+def implied_start(loaded: LoadedHistory, model: Model[Any]) -> Model[Any]:
+    """The model with the start state that the format implies, where it concerns this model."""
+    concerns = loaded.format == "porcupine-kv" and model.name == "key-value"
+    return model.starting_at(loaded.initial) if concerns else model
 
 
 def locate(path: Path, loaded: LoadedHistory, error: IllFormedHistory) -> MalformedInput:

@@ -18,7 +18,7 @@ import msgspec
 from checker.errors import IllFormedHistory
 from checker.records import HistoryLine, LineType
 
-__all__ = ["History", "Operation", "Outcome", "Frozen", "freeze"]
+__all__ = ["Frozen", "History", "Operation", "Outcome", "Pairing", "freeze"]
 
 
 class Outcome(StrEnum):
@@ -69,7 +69,7 @@ class History:
     def __init__(self, lines: Iterable[HistoryLine]) -> None:
         """Pair `lines`. Raises IllFormedHistory, naming the first line that breaks a rule (docs/checker.md)."""
         self.lines = tuple(lines)
-        pairing = _Pairing()
+        pairing = Pairing()
         for rank, line in enumerate(self.lines):
             pairing.add(rank, line)
         self.operations = pairing.finish()
@@ -82,7 +82,7 @@ class History:
         return {key: tuple(group) for key, group in groups.items()}
 
 
-class _Pairing:
+class Pairing:
     """The rules of a history, checked line by line."""
 
     def __init__(self) -> None:
@@ -93,8 +93,8 @@ class _Pairing:
         self._time_ns = 0
         self._operations: list[Operation] = []
 
-    def add(self, rank: int, line: HistoryLine) -> None:
-        """Take the next line."""
+    def add(self, rank: int, line: HistoryLine) -> Operation | None:
+        """Take the next line; the operation that it completes, if any. Raises IllFormedHistory."""
         if line.index != rank:
             raise IllFormedHistory(rank, f"indexes must count up from 0: expected {rank}, found {line.index}")
         if line.time_ns < self._time_ns:
@@ -102,8 +102,8 @@ class _Pairing:
         self._time_ns = line.time_ns
         if line.type is LineType.INVOKE:
             self._invoke(rank, line)
-        else:
-            self._complete(rank, line)
+            return None
+        return self._complete(rank, line)
 
     def finish(self) -> tuple[Operation, ...]:
         """All operations; those still open become `info`."""
@@ -121,7 +121,7 @@ class _Pairing:
             raise IllFormedHistory(rank, f"process {process} is used again after the info of index {ended} ended it")
         self._open[process] = (rank, line)
 
-    def _complete(self, rank: int, line: HistoryLine) -> None:
+    def _complete(self, rank: int, line: HistoryLine) -> Operation:
         opened = self._open.pop(line.process, None)
         if opened is None:
             raise IllFormedHistory(rank, self._nothing_open(line.process))
@@ -136,7 +136,9 @@ class _Pairing:
         self._returned[line.process] = (called, rank)
         if outcome is Outcome.INFO:
             self._ended[line.process] = rank
-        self._operations.append(_operation(invocation, called, outcome, line, rank))
+        operation = _operation(invocation, called, outcome, line, rank)
+        self._operations.append(operation)
+        return operation
 
     def _nothing_open(self, process: int) -> str:
         if process not in self._returned:

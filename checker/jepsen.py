@@ -25,9 +25,7 @@ from checker.edn import DIGITS_MAX, EdnError, Keyword, Located, read_edn
 from checker.errors import MalformedInput
 from checker.records import HistoryLine, LineType
 
-__all__ = ["LOG_MARK", "Numbered", "read_jepsen_edn", "read_jepsen_log"]
-
-LOG_MARK = "jepsen.util - "
+__all__ = ["Numbered", "read_jepsen_edn", "read_jepsen_log"]
 
 Numbered: TypeAlias = tuple[int, HistoryLine]
 """A history line and the line of the file, from 1, on which it begins."""

@@ -64,7 +64,7 @@ def _catalogue() -> Catalogue:
             for bug in system.bugs.values()
         ),
         models=(
-            *(Entry(name=name, about=model.manual.about if model.manual else "") for name, model in MODELS.items()),
+            *(Entry(name=name, about=MODELS_ABOUT[name]) for name in MODELS),
             *(Entry(name=alias, about=f"the same as {name}") for alias, name in ALIASES.items()),
         ),
         formats=tuple(Entry(name=name, about=FORMATS_ABOUT[name]) for name in get_args(Format)),
@@ -82,6 +82,21 @@ FORMATS_ABOUT = {
     "jepsen-edn": "Jepsen's history.edn",
     "porcupine-kv": "Porcupine's key-value text; keys start as the empty text",
 }
+MODELS_ABOUT = {
+    "register": "per key: read and write",
+    "cas-register": "per key: read, write and compare-and-set",
+    "versioned-register": "per key: a register whose changes are counted",
+    "multi-register": "per key: registers that are read and written together, in transactions",
+    "key-value": "per key: get, put, append, compare-and-set and delete",
+    "set": "per key: elements that are added, removed and looked for",
+    "counter": "per key: a number that is added to and read",
+    "fifo-queue": "per key: first in, first out",
+    "stack": "per key: last in, first out",
+    "priority-queue": "per key: the smallest priority first; among equal ones any",
+    "mutex": "per key: a lock that one owner can hold",
+    "fenced-mutex": "per key: a lock whose holders get ascending tokens",
+}
+"""What each model says of itself, without importing it."""
 
 
 def _plan_trial(spec: TrialSpec) -> Trial:
@@ -116,7 +131,7 @@ def _replay(directory: Path, store: Path) -> Replayed:
 
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     from checker.errors import IllFormedHistory, NoSuchState
-    from checker.formats import load_history, locate
+    from checker.formats import implied_start, load_history, locate
     from checker.linearizability import Budget, check_history
     from checker.models import ALIASES, MODELS
 
@@ -124,9 +139,11 @@ def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     if question.format not in (None, loaded.format):
         raise MalformedInput(path, None, f"this is {loaded.format}, not {question.format}", fix="leave out --format")
     model = MODELS[ALIASES.get(question.model, question.model)]
-    initial = loaded.initial if question.initial is None else msgspec.json.decode(question.initial)
     try:
-        model = model if question.initial is None and initial is None else model.starting_at(initial)
+        if question.initial is None:
+            model = implied_start(loaded, model)
+        else:
+            model = model.starting_at(msgspec.json.decode(question.initial))
     except NoSuchState as error:
         raise UsageProblem(f"--initial: {error}", fix="docs/checker.md lists what each model starts with") from None
     budget = Budget() if question.budget is None else Budget(question.budget)

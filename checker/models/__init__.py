@@ -1,40 +1,51 @@
-"""Sequential specifications: what a register, a queue, a lock allows one operation after the other."""
+"""Sequential specifications: what a register, a queue, a lock allows one operation after the other.
+
+The registry names them; each is imported when it is first asked for, because a history is judged by one of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from checker.model import Model
-from checker.models.containers import FIFO_QUEUE, STACK
-from checker.models.counter import COUNTER
-from checker.models.key_value import KEY_VALUE
-from checker.models.multi_register import MULTI_REGISTER
-from checker.models.mutex import FENCED_MUTEX, MUTEX
-from checker.models.priority_queue import PRIORITY_QUEUE
-from checker.models.register import CAS_REGISTER, REGISTER
-from checker.models.sets import SET
-from checker.models.versioned_register import VERSIONED_REGISTER
 
 __all__ = ["ALIASES", "MODELS"]
 
-MODELS: Mapping[str, Model[Any]] = MappingProxyType(
+_HOMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "register": REGISTER,
-        "cas-register": CAS_REGISTER,
-        "versioned-register": VERSIONED_REGISTER,
-        "multi-register": MULTI_REGISTER,
-        "key-value": KEY_VALUE,
-        "set": SET,
-        "counter": COUNTER,
-        "fifo-queue": FIFO_QUEUE,
-        "stack": STACK,
-        "priority-queue": PRIORITY_QUEUE,
-        "mutex": MUTEX,
-        "fenced-mutex": FENCED_MUTEX,
+        "register": ("register", "REGISTER"),
+        "cas-register": ("register", "CAS_REGISTER"),
+        "versioned-register": ("versioned_register", "VERSIONED_REGISTER"),
+        "multi-register": ("multi_register", "MULTI_REGISTER"),
+        "key-value": ("key_value", "KEY_VALUE"),
+        "set": ("sets", "SET"),
+        "counter": ("counter", "COUNTER"),
+        "fifo-queue": ("containers", "FIFO_QUEUE"),
+        "stack": ("containers", "STACK"),
+        "priority-queue": ("priority_queue", "PRIORITY_QUEUE"),
+        "mutex": ("mutex", "MUTEX"),
+        "fenced-mutex": ("mutex", "FENCED_MUTEX"),
     }
 )
+
+
+class _Registry(Mapping[str, Model[Any]]):
+    def __getitem__(self, name: str) -> Model[Any]:
+        module, attribute = _HOMES[name]
+        model: Model[Any] = getattr(importlib.import_module(f"checker.models.{module}"), attribute)
+        return model
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_HOMES)
+
+    def __len__(self) -> int:
+        return len(_HOMES)
+
+
+MODELS: Mapping[str, Model[Any]] = _Registry()
 """Every model by its name on the command line."""
 
 ALIASES: Mapping[str, str] = MappingProxyType({"kv": "key-value", "queue": "fifo-queue"})

@@ -22,6 +22,10 @@ ANOMALIES = (
 def name_anomaly(found: Contradiction) -> Anomaly:
     """The class of the contradiction and a sentence about it."""
     stuck = found.stuck
+    if stuck.f == "write":  # looking ahead, the search may give up before the read that cannot be explained
+        when = found.clock.at(stuck.return_ns, stuck.return_order)
+        wrote = f"when process {stuck.process} had written {_holding(stuck, freeze(stuck.value))} {when}"
+        return Anomaly("inconsistent-reads", f"{wrote}, no order was left that explains what was read")
     claimed = _seen(stuck)
     if stuck.f == "cas" and stuck.outcome is Outcome.FAIL:
         return Anomaly("impossible-cas", f"{_deed(found, stuck)}, but it was so all the time")

@@ -303,6 +303,8 @@ class _Play:
     state: Any
     rank: int = 0
     count: int = 0
+    index: int = 0
+    """The last index of the object's log."""
     late: list[Operation] = field(default_factory=list)
 
     def fresh(self) -> int:
@@ -326,16 +328,20 @@ class _Play:
         answered = structs.replace(operation, outcome=outcome, result=result, error=error)
         if outcome is Outcome.OK:
             self.take_effect(answered)
-        return answered
+        elif self.rng.random() < 0.5:  # a failure may have an entry of its own
+            self.index += 1
+        return structs.replace(answered, position=(1 + self.index // 5, self.index))
 
     def take_effect(self, operation: Operation) -> None:
         after = self.model.step(self.state, operation)
         assert not isinstance(after, Refused), (operation, self.state)
+        if after != self.state or not self.model.traits(operation).observer:
+            self.index += self.rng.randrange(1, 3)
         self.state = after
 
 
-def small_history(script: str, rng: Random, *, operations_max: int = 7) -> tuple[Model[Any], list[Operation]]:
-    """3 to `operations_max` operations by 2 to 4 clients, often with crashes and tied ranks, most of them spoiled."""
+def small_history(script: str, rng: Random, *, spoil: bool = True) -> tuple[Model[Any], list[Operation]]:
+    """3 to 7 operations by 2 to 4 clients, often with crashes and tied ranks, most of them spoiled."""
     model = model_under_test(script, rng)
     play = _Play(
         rng,
@@ -346,8 +352,8 @@ def small_history(script: str, rng: Random, *, operations_max: int = 7) -> tuple
         ties=rng.choice([0.0, 0.0, 0.4]),
         state=model.initial,
     )
-    operations = _played(play, rng.randrange(3, operations_max + 1), rng.randrange(2, 5))
-    for _ in range(rng.choice([0, 1, 2, 3])):
+    operations = _played(play, rng.randrange(3, 8), rng.randrange(2, 5))
+    for _ in range(rng.choice([0, 1, 2, 3]) if spoil else 0):
         operations = _spoiled(play, operations)
     return model, operations
 

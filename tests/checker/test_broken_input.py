@@ -59,7 +59,7 @@ OWN = """{"format":"histrio/history","version":1,"clock":"virtual"}
 """
 VALID = {"log": LOG, "edn": EDN, "porcupine": PORCUPINE, "own": OWN}
 FITTING = {"log": "cas-register", "edn": "multi-register", "porcupine": "key-value", "own": "register"}
-STRANGE = (
+STRANGE: tuple[str, ...] = (
     *'[]{}()"\\:#_;\n\t 0aN,-.',
     "\x00",
     "\ud7ff",
@@ -92,7 +92,7 @@ Damage = Callable[[str, Random], str]
 
 def damaged(text: str, rng: Random) -> bytes:
     for _ in range(rng.choice([1, 1, 1, 2, 3, 6])):
-        damage: Damage = rng.choice(DAMAGES)
+        damage: Damage = DAMAGES[rng.randrange(len(DAMAGES))]
         text = damage(text or "[", rng)
     raw = text.encode()
     if rng.random() < 0.1:
@@ -136,7 +136,7 @@ def drop_line(text: str, rng: Random) -> str:
     return "".join(lines)
 
 
-DAMAGES = (cut, sprinkle, sprinkle, replace_word, shuffle_lines, double_line, drop_line)
+DAMAGES: tuple[Damage, ...] = (cut, sprinkle, sprinkle, replace_word, shuffle_lines, double_line, drop_line)
 
 
 def outcome_of(path: Path, raw: bytes, rng: Random, fitting: str) -> str:

@@ -258,15 +258,6 @@ def test_the_etcd_logs_get_their_known_verdicts_by_both_readings_of_a_failed_cas
             assert result.linearization is None or replay(reading, result.linearization, CAS) is None
 
 
-def test_the_knossos_histories_get_their_known_verdicts() -> None:
-    folder = shared_data("knossos")
-    for name, known in json.loads((folder / "expected.json").read_text()).items():
-        if known["model"] == "cas-register":
-            subject = load_history(folder / name).history
-            result = check_history(subject, CAS.starting_at(known["initial"]))
-            assert (result.validity is Validity.VALID) == known["valid"], name
-
-
 def saved(path: Path, lines: Sequence[HistoryLine]) -> str:
     writer = JsonlWriter(path, Header(format="histrio/history"))
     writer.append(*lines)

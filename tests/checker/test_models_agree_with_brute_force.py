@@ -1,7 +1,7 @@
 """Every model, every pass of the engine forced, against brute force (issue 4, acceptance; checker.md §4.6 and §5).
 
 The random histories have crashed operations, tied ranks and, for the priority queue, several next states. Each one is
-judged by the passes that users get, by one forced sequence of passes, and by the model without its refinements.
+judged by the passes that users get and by one forced sequence of passes; every third, by the model without refinements.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from tests.checker.model_histories import SCRIPTS, small_history
 from tests.checker.oracle import is_linearizable
 from tests.checker.test_engine_agrees_with_brute_force import PORTFOLIOS
 
-PER_SCRIPT = 340
+PER_SCRIPT = 334
 """Times 15 scripts: more than 5,000 histories."""
 
 PER_SLICE = 4_000
 """Soak: histories of one slice; 50 slices are 200,000."""
 
 FORCED = tuple(passes for passes in PORTFOLIOS.values() if passes is not None)
+EXACT = tuple(passes for passes in FORCED if not any(how.relaxed for how in passes))
+"""For models that the search never relaxes (`Model.unbounded`)."""
 
 
 def agrees(operations: Sequence[Operation], model: Model[Any], passes: Sequence[Pass] | None, *, legal: bool) -> bool:
@@ -49,11 +51,12 @@ def disagreements(script: str, seeds: Iterable[int]) -> list[int]:
         model, operations = small_history(script, Random(f"{seed}/{script}"))
         legal = is_linearizable(operations, model)
         plain = replace(model, refine=None, impossible=None, footprint=None)
-        forced = FORCED[seed % len(FORCED)]
+        portfolios = EXACT if model.unbounded and seed % 20 else FORCED
+        forced = portfolios[seed % len(portfolios)]
         if not (
             agrees(operations, model, None, legal=legal)
             and agrees(operations, model, forced, legal=legal)
-            and agrees(operations, plain, (Pass("depth-first", width=2),), legal=legal)
+            and (seed % 3 or agrees(operations, plain, (Pass("depth-first", width=2),), legal=legal))
         ):
             wrong.append(seed)
     return wrong
@@ -70,8 +73,8 @@ def test_every_model_has_a_script() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_random_histories_are_not_one_sided(script: str) -> None:
-    drawn = (small_history(script, Random(f"{seed}/{script}")) for seed in range(200))
-    assert 60 < sum(is_linearizable(operations, model) for model, operations in drawn) < 185
+    drawn = (small_history(script, Random(f"{seed}/{script}")) for seed in range(100))
+    assert 30 < sum(is_linearizable(operations, model) for model, operations in drawn) < 93
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].impossible is not None])
