@@ -8,7 +8,7 @@
 const char compile_registers_doc[] =
     "compile_registers(operations, initial, vocabulary, looks_ahead, freeze, outcomes, elsewhere) -> problem or None\n\n"
     "operations: a tuple, in the order of their calls. vocabulary: 0 a register, 1 with compare-and-set (one that failed\n"
-    "with `mismatch` observes), 2 a key of a key-value store. freeze: checker.history.freeze. outcomes: ok, fail, info.\n"
+    "with `cas-mismatch` observes), 2 a key of a key-value store. freeze: checker.history.freeze. outcomes: ok, fail, info.\n"
     "None: let Python judge.";
 
 enum { REGISTER, CAS_REGISTER, KEY_VALUE };
@@ -178,7 +178,7 @@ static int failure_observes(Compiler *c, PyObject *operation, PyObject *f) {
     if (c->vocabulary == REGISTER || PyUnicode_CompareWithASCIIString(f, "cas") != 0) return 0;
     PyObject *error = get(c, operation, ERROR_);
     if (!error) return -1;
-    int observes = PyUnicode_Check(error) && PyUnicode_CompareWithASCIIString(error, "mismatch") == 0;
+    int observes = PyUnicode_Check(error) && PyUnicode_CompareWithASCIIString(error, "cas-mismatch") == 0;
     Py_DECREF(error);
     return observes;
 }
