@@ -69,7 +69,7 @@ def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     relaxed = (Pass("relaxed", frontier_max=2_000, relaxed=True),) if crashed else ()
     return (
         NARROW,
-        Pass("depth-first", width=4, configurations_max=20_000 + 30 * operations),
+        Pass("depth-first", width=4, configurations_max=5_000 + 10 * operations),
         *relaxed,
         Pass("breadth-first-wide", frontier_max=10_000),
         Pass("depth-first-to-the-end", width=64),

@@ -17,6 +17,7 @@ def compile_registers(
     freeze: Callable[[Any], Any],
     outcomes: tuple[Outcome, Outcome, Outcome],
     elsewhere: object,
+    mismatch: str,
     /,
 ) -> Problem | None: ...
 def compile_table(

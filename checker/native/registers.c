@@ -6,9 +6,10 @@
 #include <string.h>
 
 const char compile_registers_doc[] =
-    "compile_registers(operations, initial, vocabulary, looks_ahead, freeze, outcomes, elsewhere) -> problem or None\n\n"
+    "compile_registers(operations, initial, vocabulary, looks_ahead, freeze, outcomes, elsewhere, mismatch)\n"
+    "  -> problem or None\n\n"
     "operations: a tuple, in the order of their calls. vocabulary: 0 a register, 1 with compare-and-set (one that failed\n"
-    "with `cas-mismatch` observes), 2 a key of a key-value store. freeze: checker.history.freeze. outcomes: ok, fail, info.\n"
+    "with the error `mismatch` observes), 2 a key of a key-value store. freeze: checker.history.freeze. outcomes: ok, fail, info.\n"
     "None: let Python judge.";
 
 enum { REGISTER, CAS_REGISTER, KEY_VALUE };
@@ -18,7 +19,7 @@ static const char *const NAME[NAMES] = {"f", "value", "result", "outcome", "erro
 
 typedef struct {
     Subject *subject;
-    PyObject *names[NAMES], *freeze, *elsewhere, *ok, *fail, *info, *numbers; /* numbers: value -> state */
+    PyObject *names[NAMES], *freeze, *elsewhere, *mismatch, *ok, *fail, *info, *numbers; /* numbers: value -> state */
     int vocabulary;
     bool unusual, appends, replaces; /* met: an append; a put, delete or cas */
     int32_t *table, table_cap, ops_cap; /* hash of (what, from, to) -> class */
@@ -178,7 +179,7 @@ static int failure_observes(Compiler *c, PyObject *operation, PyObject *f) {
     if (c->vocabulary == REGISTER || PyUnicode_CompareWithASCIIString(f, "cas") != 0) return 0;
     PyObject *error = get(c, operation, ERROR_);
     if (!error) return -1;
-    int observes = PyUnicode_Check(error) && PyUnicode_CompareWithASCIIString(error, "cas-mismatch") == 0;
+    int observes = PyUnicode_Check(error) && PyUnicode_Compare(error, c->mismatch) == 0;
     Py_DECREF(error);
     return observes;
 }
@@ -438,8 +439,9 @@ PyObject *compile_registers(PyObject *module, PyObject *args) {
     int looks_ahead;
     Compiler c = {0};
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!OipO(OOO)O", &PyTuple_Type, &operations, &initial, &c.vocabulary, &looks_ahead,
-                          &c.freeze, &c.ok, &c.fail, &c.info, &c.elsewhere))
+    if (!PyArg_ParseTuple(args, "O!OipO(OOO)OO!", &PyTuple_Type, &operations, &initial, &c.vocabulary, &looks_ahead,
+                          &c.freeze, &c.ok, &c.fail, &c.info, &c.elsewhere,
+                          &PyUnicode_Type, &c.mismatch))
         return NULL;
     c.subject = calloc(1, sizeof *c.subject);
     if (!c.subject) return PyErr_NoMemory();

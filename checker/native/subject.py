@@ -11,7 +11,7 @@ from checker import engines
 from checker.history import Operation, Outcome, freeze
 from checker.model import ELSEWHERE, Model, Traits
 from checker.models.key_value import KEY_VALUE
-from checker.models.register import CAS_REGISTER, REGISTER
+from checker.models.register import CAS_REGISTER, MISMATCH, REGISTER
 from checker.native import _engine
 from checker.preparation import find_impossible, refined
 from checker.problem import Problem, compile_problem
@@ -37,7 +37,9 @@ def prepare_native(operations: Sequence[Operation], model: Model[Any]) -> engine
     vocabulary = next((place for place, known in enumerate(_KNOWN) if _is_like(model, known)), None)
     if vocabulary is not None:
         looks_ahead = model.footprint is not None or model.refine is not None
-        compiled = _engine.compile_registers(given, model.initial, vocabulary, looks_ahead, freeze, OUTCOMES, ELSEWHERE)
+        compiled = _engine.compile_registers(
+            given, model.initial, vocabulary, looks_ahead, freeze, OUTCOMES, ELSEWHERE, MISMATCH
+        )
         if compiled is not None:
             return RegisterSubject(given, model, compiled, is_relaxed=False)
     narrowed = refined(model, given)
