@@ -14,6 +14,7 @@ from typing import Any
 from checker.engines import Engine, PassEnd, Subject, prepare
 from checker.history import Operation
 from checker.model import Model
+from checker.preparation import find_proposed
 from checker.result import Decision, Result, Statistics, Stuck, Survivor
 from checker.search import Ending, Meter, Pass
 
@@ -109,6 +110,9 @@ def judge(
         unplaced = Stuck(operation=impossible, prefix=(), step=0)
         statistics = _statistics(subject, meter)
         return Result(Decision.ILLEGAL, "necessary-condition", statistics, subject.engine, stuck=unplaced)
+    proposed = find_proposed(model, operations) if passes is None else None
+    if proposed is not None:
+        return Result(Decision.OK, "proposed", _statistics(subject, meter), subject.engine, linearization=proposed)
     if passes is None:
         passes = passes_for(subject.operations, crashed=subject.worth_relaxing)
     furthest: PassEnd | None = None
