@@ -5,7 +5,7 @@ Everything else about the package is in pyproject.toml.
 
 from setuptools import Extension, setup
 
-PARTS = ("module", "registers", "problem", "oracle", "open", "search", "witness")
+PARTS = ("module", "registers", "problem", "oracle", "texts", "open", "search", "witness")
 
 setup(
     ext_modules=[

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import structs
 
 from checker.history import Operation, Outcome
+from checker.models.register import MISMATCH
 
 __all__ = ["Family", "Kind", "generate", "spoil", "write_text"]
 
@@ -117,7 +118,7 @@ class _Call:
             result=result,
             call_order=self.rank,
             return_order=rank,
-            error="mismatch" if outcome is Outcome.FAIL else None,
+            error=MISMATCH if outcome is Outcome.FAIL else None,
         )
 
 

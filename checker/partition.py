@@ -14,9 +14,10 @@ from typing import Any
 from checker.engines import Engine, PassEnd, Subject, prepare
 from checker.history import Operation
 from checker.model import Model
-from checker.preparation import find_proposed
+from checker.preparation import find_proposed, refined, relevant
 from checker.result import Decision, Result, Statistics, Stuck, Survivor
 from checker.search import Ending, Meter, Pass
+from checker.zones import judge_by_zones
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -53,17 +54,22 @@ class Budget:
 DEFAULT_BUDGET = Budget()
 
 
+NARROW = Pass("breadth-first", frontier_max=128)
+"""The first pass: most histories need a handful of configurations, and nothing is as cheap."""
+
+
 def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     """The sequence of passes: each is exact or safely one-sided; the last one decides if the budget lasts.
 
-    Before all passes comes `Model.impossible`, which needs no search.
-    Narrow first: most histories need a handful of configurations; a witness is cheap to find depth-first where
-    breadth-first drowns; crashed operations drown the proof of a violation, unless they may be used again and again.
+    Before all passes comes `Model.impossible`, which needs no search; after the first one come zones
+    (`checker.zones`), which need none either but more preparation.
+    A witness is cheap to find depth-first where breadth-first drowns; crashed operations drown the proof of a
+    violation, unless they may be used again and again.
     """
     relaxed = (Pass("relaxed", frontier_max=2_000, relaxed=True),) if crashed else ()
     return (
-        Pass("breadth-first", frontier_max=128),
-        Pass("depth-first", width=4, configurations_max=20_000 + 30 * operations),
+        NARROW,
+        Pass("depth-first", width=4, configurations_max=5_000 + 10 * operations),
         *relaxed,
         Pass("breadth-first-wide", frontier_max=10_000),
         Pass("depth-first-to-the-end", width=64),
@@ -105,16 +111,37 @@ def judge(
 ) -> Result:
     """As `check_operations`, on a meter that is already running."""
     subject = prepare(operations, model, engine)
-    impossible = subject.impossible() if passes is None else None
+    if passes is not None:
+        return _search(subject, passes, meter)
+    impossible = subject.impossible()
     if impossible is not None:
-        unplaced = Stuck(operation=impossible, prefix=(), step=0)
         statistics = _statistics(subject, meter)
+        unplaced = Stuck(operation=impossible, prefix=(), step=0)
         return Result(Decision.ILLEGAL, "necessary-condition", statistics, subject.engine, stuck=unplaced)
-    proposed = find_proposed(model, operations) if passes is None else None
+    proposed = find_proposed(model, operations)
     if proposed is not None:
         return Result(Decision.OK, "proposed", _statistics(subject, meter), subject.engine, linearization=proposed)
-    if passes is None:
-        passes = passes_for(subject.operations, crashed=subject.worth_relaxing)
+    narrow = _search(subject, (NARROW,), meter)
+    if narrow.decision is not Decision.UNKNOWN or meter.spent():
+        return narrow
+    others = passes_for(subject.operations, crashed=subject.worth_relaxing)[1:]
+    return _by_zones(operations, model, subject, meter) or _search(subject, others, meter, narrow)
+
+
+def _by_zones(operations: Sequence[Operation], model: Model[Any], subject: Subject, meter: Meter) -> Result | None:
+    """Where every write is unique and nothing compares, no search is needed. None: it is not so."""
+    zones = judge_by_zones(relevant(model, operations), refined(model, operations))
+    if zones is None:
+        return None
+    statistics = _statistics(subject, meter)
+    if zones.stuck is None:
+        return Result(Decision.OK, "zones", statistics, subject.engine, linearization=zones.order)
+    unplaced = Stuck(operation=zones.stuck, prefix=(), step=0)
+    return Result(Decision.ILLEGAL, "zones", statistics, subject.engine, stuck=unplaced)
+
+
+def _search(subject: Subject, passes: Sequence[Pass], meter: Meter, before: Result | None = None) -> Result:
+    """One pass after another. before: what earlier passes found out, without an answer."""
     furthest: PassEnd | None = None
     last = "none"
     for how in passes:
@@ -133,8 +160,10 @@ def judge(
             furthest = end
         if meter.spent():
             break
-    stuck = None if furthest is None else furthest.stuck()
-    return Result(Decision.UNKNOWN, last, _statistics(subject, meter), subject.engine, stuck=stuck)
+    came = None if furthest is None else furthest.stuck()
+    if before is not None and before.stuck is not None and (came is None or came.step <= before.stuck.step):
+        came = before.stuck
+    return Result(Decision.UNKNOWN, last, _statistics(subject, meter), subject.engine, stuck=came)
 
 
 def _statistics(subject: Subject, meter: Meter, *, hints_verified: bool = False) -> Statistics:

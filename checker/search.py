@@ -213,6 +213,8 @@ class _Frame:
     queue: list[Configuration] = field(default_factory=list)
     """Arrived; those from `head` on are unexplored."""
     head: int = 0
+    beaten: set[tuple[int, int, int]] = field(default_factory=set)
+    """(state, must, may) of those in the queue that something better has replaced since: not worth exploring."""
 
     def finished(self) -> bool:
         return not self.waiting and self.head == len(self.queue)
@@ -224,10 +226,17 @@ class _GiveUp(Exception):
         self.ending = ending
 
 
-def _insert(antichain: Antichain, state: int, must: int, may: int, trail: Trail) -> bool:
+def _insert(
+    antichain: Antichain,
+    state: int,
+    must: int,
+    may: int,
+    trail: Trail,
+    beaten: set[tuple[int, int, int]] | None = None,
+) -> bool:
     """Add a configuration unless one that is at least as good is there; remove those that it is better than.
 
-    At least as good: the same state, owing no more and offering no less.
+    At least as good: the same state, owing no more and offering no less. beaten: takes those removed.
     """
     chain = antichain.get(state)
     if chain is None:
@@ -240,6 +249,8 @@ def _insert(antichain: Antichain, state: int, must: int, may: int, trail: Trail)
         if not must & ~other_must and not other_may & ~may:
             worse = True
     if worse:
+        if beaten is not None:
+            beaten.update((state, *other[:2]) for other in chain if not (must & ~other[0] or other[1] & ~may))
         chain[:] = [other for other in chain if must & ~other[0] or other[1] & ~may]
     chain.append((must, may, trail))
     return True
@@ -329,7 +340,7 @@ class Search:
         frame.waiting = frame.waiting[: len(frame.waiting) - len(taken)]
         bit = self._problem.bits[self._problem.steps[frame.step].returning]
         for state, must, may, trail in arrive(self._problem, self._transitions, frame.step, taken):
-            if (must | may) & bit and _insert(visited, state, must, may, trail):
+            if (must | may) & bit and _insert(visited, state, must, may, trail, frame.beaten):
                 frame.queue.append((state, must, may, trail))
             if not must & bit:
                 _insert(onward, state, must, may & ~bit, trail)
@@ -356,10 +367,12 @@ class Search:
                 return
             configuration = queue[frame.head]
             frame.head += 1
+            if configuration[:3] in frame.beaten:
+                continue
             successors = self._successors(configuration, frame.step)
             self._charge(len(queue), len(successors) * len(visited[configuration[0]]))
             for after, owed, left, came in successors:
-                if (owed | left) & returning and _insert(visited, after, owed, left, came):
+                if (owed | left) & returning and _insert(visited, after, owed, left, came, frame.beaten):
                     queue.append((after, owed, left, came))
                 if not owed & returning:
                     _insert(onward, after, owed, left & ~returning, came)

@@ -81,8 +81,10 @@ class Transitions:
             entries_max -= len(kinds)
             if entries_max < 0:
                 return False
+            known = self.rows[state]
             for kind in kinds:
-                self.step(state, kind)
+                if kind not in known:
+                    self.step(state, kind)
             state += 1
         return True
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from checker.bite import check_bite
+from checker.certificate import check_certificate
 from checker.faults import summarize_faults
 from checker.history import History
 from checker.linearizability import check_history
 from checker.liveness import check_liveness, check_node_exits
+from checker.model import Model
 from checker.models import MODELS
 from checker.records import CheckResult, Evidence, FaultLine, RunRecord, TraceLine, Validity, Verdict
 from checker.statistics import check_statistics
+from checker.tiers import compare_tiers
 from checker.trace_rules import check_trace
 from checker.vacuity import check_vacuity
 from checker.verdict import compose, guarded_all
@@ -28,7 +33,7 @@ from workloads.registry import workload_named
 __all__ = ["BLACK_BOX", "CHECKS", "WHITE_BOX", "Check", "RunFiles", "judge"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunFiles:
     """Everything a check may look at."""
 
@@ -36,6 +41,16 @@ class RunFiles:
     history: History
     faults: tuple[FaultLine, ...]
     trace: tuple[TraceLine, ...]
+
+    @property
+    def model(self) -> Model[Any]:
+        """The model that judges the run's workload."""
+        return MODELS[workload_named(self.run.workload).model]
+
+    @cached_property
+    def searched(self) -> CheckResult:
+        """What the search finds; two checks need it."""
+        return check_history(self.history, self.model)
 
 
 Check = Callable[[RunFiles], Sequence[CheckResult]]
@@ -65,14 +80,17 @@ def _completed(validity: Validity, summary: str, anomaly: str | None = None) -> 
 
 
 def _linearizability(files: RunFiles) -> Sequence[CheckResult]:
-    workload = workload_named(files.run.workload)
-    return [check_history(files.history, MODELS[workload.model])]
+    return [files.searched]
+
+
+def _certificate(files: RunFiles) -> Sequence[CheckResult]:
+    """The system's own order as a linearization, where it tells one; a loud error if the search sees it otherwise."""
+    return compare_tiers(files.searched, check_certificate(files.history, files.model))[1:]
 
 
 def _bite(files: RunFiles) -> Sequence[CheckResult]:
-    workload = workload_named(files.run.workload)
-    random = Random(f"{files.run.seed}/bite")
-    return [check_bite(files.history, MODELS[workload.model], reads=workload.reads, random=random)]
+    reads = workload_named(files.run.workload).reads
+    return [check_bite(files.history, files.model, reads=reads, random=Random(f"{files.run.seed}/bite"))]
 
 
 def _liveness(files: RunFiles) -> Sequence[CheckResult]:
@@ -100,6 +118,7 @@ def _trace_rules(files: RunFiles) -> Sequence[CheckResult]:
 CHECKS: Mapping[str, Check] = {
     "completion": _completion,
     "linearizability": _linearizability,
+    "certificate": _certificate,
     "trace-rules": _trace_rules,
     "node-exits": _node_exits,
     "liveness": _liveness,
@@ -110,8 +129,8 @@ CHECKS: Mapping[str, Check] = {
 """In the order of the report. Among equally severe results the first names the signature, so causes go before symptoms:
 a broken log before the node that stopped because of it, and that before the cluster that makes no progress."""
 
-WHITE_BOX = ("trace-rules",)
-"""Checks that believe the system's own trace; left out with `--checks black-box`."""
+WHITE_BOX = ("certificate", "trace-rules")
+"""Checks that believe what the system says of itself; left out with `--checks black-box`."""
 
 BLACK_BOX = tuple(name for name in CHECKS if name not in WHITE_BOX)
 """Checks that need no more than a client's and an operator's eyes."""

@@ -12,10 +12,12 @@ End = NewType("End", object)
 def compile_registers(
     operations: tuple[Operation, ...],
     initial: Any,
-    cas: bool,
+    vocabulary: int,
     looks_ahead: bool,
     freeze: Callable[[Any], Any],
     outcomes: tuple[Outcome, Outcome, Outcome],
+    elsewhere: object,
+    mismatch: str,
     /,
 ) -> Problem | None: ...
 def compile_table(
@@ -47,4 +49,4 @@ def linearization(end: End, /) -> tuple[Operation, ...]: ...
 def stuck(
     end: End, survivors_max: int, /
 ) -> tuple[Operation, tuple[Operation, ...], list[tuple[int, tuple[tuple[Operation, ...], tuple[Operation, ...]]]]]: ...
-def values(problem: Problem, /) -> list[Any]: ...
+def state(problem: Problem, number: int, /) -> Any: ...

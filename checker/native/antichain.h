@@ -20,6 +20,7 @@ static inline int POPCOUNT(uint64_t word) {
 #endif
 
 #define WORDS(W) (1 + 2 * (size_t)(W))
+#define BEATEN (-2) /* in place of the next one: a better configuration has come */
 #define FEW_CHAINS 8 /* looked through one by one; more are hashed */
 
 /* Memory is charged to a purse; when it is empty or there is none left, the search is left by a jump. */
@@ -44,7 +45,7 @@ INLINE uint64_t *row_at(const Row *row, int32_t i, const int W) { return row->wo
 
 INLINE uint64_t *row_push(Purse *purse, Row *row, const int W) {
     if (row->n == row->cap) {
-        int32_t cap = row->cap ? 2 * row->cap : 16;
+        int32_t cap = row->cap ? 2 * row->cap : 4;
         size_t size = WORDS(W) * sizeof *row->words;
         row->words = grow(purse, row->words, (size_t)row->cap * size, (size_t)cap * size);
         row->cap = cap;
@@ -85,7 +86,7 @@ static inline Chain *antichain_find(const Antichain *a, int32_t state) {
 
 static Chain *antichain_open(Purse *purse, Antichain *a, int32_t state) {
     if (a->chains_n == a->chains_cap) {
-        int32_t cap = a->chains_cap ? 2 * a->chains_cap : FEW_CHAINS;
+        int32_t cap = a->chains_cap ? 2 * a->chains_cap : 4;
         size_t size = sizeof *a->chains;
         a->chains = grow(purse, a->chains, (size_t)a->chains_cap * size, (size_t)cap * size);
         a->chains_cap = cap;
@@ -121,6 +122,7 @@ INLINE int32_t antichain_insert(Purse *purse, Antichain *a, const uint64_t *c, c
         if (not_worse)
             before = i;
         else {
+            a->next[i] = BEATEN;
             *(before == NOBODY ? &chain->head : &a->next[before]) = next;
             if (next == NOBODY) chain->tail = before;
             chain->length--;

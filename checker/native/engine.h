@@ -23,10 +23,32 @@ typedef struct {
 } Facts;
 
 /* What a class of operations of a register does; `from` and `to` are states. */
-enum { READ, READ_ANYTHING, WRITE, CAS_DONE, CAS_MAYBE, CAS_REFUSED };
+enum { READ, READ_ANYTHING, WRITE, CAS_DONE, CAS_MAYBE, CAS_REFUSED, APPEND };
 typedef struct {
     int32_t what, from, to;
 } RegisterOp;
+
+typedef struct {
+    const char *bytes;
+    int32_t length;
+} Text;
+
+/* A key-value store with appends. A state is a text that can still become one that somebody asks for; all others are
+ * one state, `elsewhere`. See texts.c. */
+typedef struct {
+    RegisterOp *ops; /* per class; `to` of an APPEND is a place in `arguments` */
+    Text *arguments;
+    Text *asked; /* sorted */
+    int32_t asked_n;
+    Text *of;               /* per state */
+    int32_t *from, *until;  /* per state: the texts in `asked` that begin with it */
+    int32_t states_n, cap;
+    int32_t *table; /* hash of (from, length) -> state */
+    int32_t table_cap;
+    int32_t none, elsewhere; /* the states of an absent key and of all texts that lead nowhere */
+    bool growing;            /* nothing but appends and gets: the text must become `longest` */
+    Text longest;
+} Texts;
 
 /* The model: either the register known to C, or a table that a callback fills. */
 typedef struct Oracle {
@@ -41,6 +63,7 @@ typedef struct Oracle {
     int32_t *seen_order; /* states in the order in which they were first met */
     uint8_t *seen;
     int32_t values_n;
+    Texts *texts; /* key-value with appends; NULL: not that */
     /* table */
     uint64_t *keys; /* (state << 32 | class) + 1; 0 is empty */
     int32_t *after;
@@ -161,6 +184,14 @@ void problem_free(Problem *problem);
 int32_t oracle_step(Oracle *oracle, int32_t state, int32_t kind);
 bool oracle_close(Oracle *oracle, int32_t classes, int64_t entries_max);
 bool oracle_meet(Oracle *oracle, int32_t state);
+
+/* texts.c */
+bool texts_start(Texts *texts, const Text *start, Text *asked, int32_t asked_n, bool none_asked);
+int32_t texts_find(Texts *texts, Text text);
+int32_t texts_add(Texts *texts, Text text, int32_t from, int32_t until);
+int32_t texts_ask(void *host, Oracle *oracle, int32_t state, int32_t kind);
+bool texts_meet(Oracle *oracle, int32_t state);
+void texts_free(Texts *texts);
 
 /* open.c */
 bool open_start(Open *open, const Problem *problem);

@@ -233,7 +233,7 @@ static PyObject *impossible(PyObject *module, PyObject *capsule) {
 
 PyDoc_STRVAR(close_doc,
     "close(problem, entries_max) -> bool\n\n"
-    "Of a register: as Transitions.close, visit all reachable states; False if there are too many.");
+    "Of a register or texts: as Transitions.close, visit all reachable states; False if there are too many.");
 
 static PyObject *close_table(PyObject *module, PyObject *args) {
     PyObject *capsule;
@@ -397,12 +397,21 @@ static PyObject *stuck(PyObject *module, PyObject *args) {
     return Py_BuildValue("(NNN)", operation, prefix, survivors);
 }
 
-PyDoc_STRVAR(values_doc, "values(problem) -> list\n\nOf a register: the states by number; the second is a placeholder.");
+PyDoc_STRVAR(state_doc, "state(problem, number) -> the state\n\nOf a register, or a key of a key-value store.");
 
-static PyObject *values(PyObject *module, PyObject *capsule) {
+static PyObject *state_value(PyObject *module, PyObject *args) {
+    PyObject *capsule;
+    int number;
     (void)module;
+    if (!PyArg_ParseTuple(args, "Oi", &capsule, &number)) return NULL;
     Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
-    return subject ? Py_NewRef(subject->values) : NULL;
+    if (!subject) return NULL;
+    const Texts *texts = subject->problem.oracle.texts;
+    if (!texts) return PySequence_GetItem(subject->values, number);
+    if (number == texts->elsewhere) return PySequence_GetItem(subject->values, 1);
+    if (number == texts->none) return Py_NewRef(Py_None);
+    if (number < 0 || number >= texts->states_n) return PyErr_Format(PyExc_IndexError, "no state %d", number);
+    return PyUnicode_FromStringAndSize(texts->of[number].bytes, texts->of[number].length);
 }
 
 static PyMethodDef METHODS[] = {
@@ -415,7 +424,7 @@ static PyMethodDef METHODS[] = {
     {"search", run_search, METH_VARARGS, search_doc},
     {"linearization", linearization, METH_O, linearization_doc},
     {"stuck", stuck, METH_VARARGS, stuck_doc},
-    {"values", values, METH_O, values_doc},
+    {"state", state_value, METH_VARARGS, state_doc},
     {NULL, NULL, 0, NULL},
 };
 

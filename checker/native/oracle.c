@@ -71,12 +71,12 @@ int32_t oracle_step(Oracle *o, int32_t state, int32_t kind) {
     return after;
 }
 
-/* Of a register: fill the table for all reachable states, at most so many entries; true if it is complete. */
+/* Of a register or texts: fill the table for all reachable states, at most so many entries; true if it is complete. */
 bool oracle_close(Oracle *o, int32_t classes, int64_t entries_max) {
     for (int32_t i = 0; i < o->states_n; i++) {
         entries_max -= classes;
         if (entries_max < 0) return false;
-        for (int32_t kind = 0; kind < classes; kind++) register_step(o, o->seen_order[i], kind);
+        for (int32_t kind = 0; kind < classes; kind++) oracle_step(o, o->seen_order[i], kind);
     }
     return true;
 }

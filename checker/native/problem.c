@@ -203,6 +203,8 @@ static void oracle_free(Oracle *o) {
         for (int32_t i = 0; i < o->facts_n; i++) free(o->facts[i].demanders), free(o->facts[i].makers);
     free(o->facts), free(o->fact_pool), free(o->ops), free(o->seen_order), free(o->seen);
     free(o->keys), free(o->after);
+    if (o->texts) texts_free(o->texts);
+    free(o->texts);
 }
 
 void problem_free(Problem *p) {

@@ -1,22 +1,27 @@
-/* Compiles the operations of a register without asking the model: checker/problem.py and checker/models/register.py in
- * one. Anything unusual (an unknown operation, a malformed argument) is left to Python, which says what is wrong. */
+/* Compiles the operations of a register, or of one key of a key-value store, without asking the model: checker/problem.py
+ * and checker/models/register.py or key_value.py in one. Anything unusual (an unknown operation, a malformed argument) is left to Python, which says what is wrong. */
 #include "python.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 const char compile_registers_doc[] =
-    "compile_registers(operations, initial, cas, looks_ahead, freeze, outcomes) -> problem or None\n\n"
-    "operations: a tuple, in the order of their calls. cas: compare-and-set is known, and one that failed with `mismatch`\n"
-    "observes. freeze: checker.history.freeze. outcomes: ok, fail, info. None: let Python judge.";
+    "compile_registers(operations, initial, vocabulary, looks_ahead, freeze, outcomes, elsewhere, mismatch)\n"
+    "  -> problem or None\n\n"
+    "operations: a tuple, in the order of their calls. vocabulary: 0 a register, 1 with compare-and-set (one that failed\n"
+    "with the error `mismatch` observes), 2 a key of a key-value store. freeze: checker.history.freeze. outcomes: ok, fail, info.\n"
+    "None: let Python judge.";
+
+enum { REGISTER, CAS_REGISTER, KEY_VALUE };
 
 enum { F, VALUE, RESULT, OUTCOME, ERROR_, CALL_ORDER, RETURN_ORDER, NAMES };
 static const char *const NAME[NAMES] = {"f", "value", "result", "outcome", "error", "call_order", "return_order"};
 
 typedef struct {
     Subject *subject;
-    PyObject *names[NAMES], *freeze, *ok, *fail, *info, *numbers; /* numbers: value -> state */
-    bool cas, unusual;
+    PyObject *names[NAMES], *freeze, *elsewhere, *mismatch, *ok, *fail, *info, *numbers; /* numbers: value -> state */
+    int vocabulary;
+    bool unusual, appends, replaces; /* met: an append; a put, delete or cas */
     int32_t *table, table_cap, ops_cap; /* hash of (what, from, to) -> class */
     int64_t *called, *returned;
     int64_t *made_at; /* per value: when something that makes it was first called */
@@ -87,6 +92,7 @@ static uint8_t traits_of(RegisterOp op) {
     case WRITE: return CONSTANT;
     case CAS_DONE: return op.from == op.to ? OBSERVER : 0;
     case CAS_MAYBE: return op.from == op.to ? OBSERVER | TOTAL : TOTAL;
+    case APPEND: return 0; /* total too, unless the text only grows */
     default: return OBSERVER;
     }
 }
@@ -101,7 +107,8 @@ static int32_t class_of(Compiler *c, RegisterOp op) {
     }
     p->oracle.ops[p->classes] = op;
     p->traits[p->classes] = traits_of(op);
-    return c->table[at] = p->classes++;
+    c->table[at] = p->classes++;
+    return c->table[at];
 }
 
 /* `[from, to]`, by number. False with an error or `unusual` set. */
@@ -116,28 +123,52 @@ static bool read_pair(Compiler *c, PyObject *value, RegisterOp *op) {
     return op->to != NOBODY;
 }
 
+typedef struct {
+    const char *f;
+    int32_t what;
+    int vocabularies; /* bits */
+} Word;
+static const Word WORDS_KNOWN[] = {
+    {"read", READ, 1 << REGISTER | 1 << CAS_REGISTER},
+    {"write", WRITE, 1 << REGISTER | 1 << CAS_REGISTER},
+    {"cas", CAS_DONE, 1 << CAS_REGISTER | 1 << KEY_VALUE},
+    {"get", READ, 1 << KEY_VALUE},
+    {"put", WRITE, 1 << KEY_VALUE},
+    {"append", APPEND, 1 << KEY_VALUE},
+    {"delete", CAS_REFUSED, 1 << KEY_VALUE}, /* told from a cas by its name */
+};
+
+static const Word *word_of(const Compiler *c, PyObject *f) {
+    for (size_t i = 0; i < sizeof WORDS_KNOWN / sizeof *WORDS_KNOWN; i++)
+        if (WORDS_KNOWN[i].vocabularies >> c->vocabulary & 1 &&
+            PyUnicode_CompareWithASCIIString(f, WORDS_KNOWN[i].f) == 0)
+            return &WORDS_KNOWN[i];
+    return NULL;
+}
+
 /* What an operation does. False with an error or `unusual` set. */
-static bool read_deed(Compiler *c, PyObject *operation, PyObject *f, PyObject *outcome, RegisterOp *op) {
-    bool read = PyUnicode_CompareWithASCIIString(f, "read") == 0;
-    if (read && outcome == c->info) {
-        *op = (RegisterOp){READ_ANYTHING, 0, 0};
+static bool read_deed(Compiler *c, PyObject *operation, const Word *word, PyObject *outcome, RegisterOp *op) {
+    c->appends |= word->what == APPEND;
+    c->replaces |= word->what != APPEND && word->what != READ;
+    *op = (RegisterOp){word->what, 0, 0};
+    if (word->what == READ && outcome == c->info) {
+        op->what = READ_ANYTHING;
         return true;
     }
-    PyObject *value = get(c, operation, read ? RESULT : VALUE);
+    if (word->what == CAS_REFUSED) {
+        *op = (RegisterOp){WRITE, 0, number_of(c, Py_None)};
+        return op->to != NOBODY;
+    }
+    PyObject *value = get(c, operation, word->what == READ ? RESULT : VALUE);
     if (!value) return false;
-    bool done = true;
-    if (read) {
-        *op = (RegisterOp){READ, number_of(c, value), 0};
-        done = op->from != NOBODY;
-    } else if (PyUnicode_CompareWithASCIIString(f, "write") == 0) {
-        *op = (RegisterOp){WRITE, 0, number_of(c, value)};
-        done = op->to != NOBODY;
-    } else if (c->cas && PyUnicode_CompareWithASCIIString(f, "cas") == 0) {
+    bool done;
+    if (word->what == CAS_DONE) {
         op->what = outcome == c->ok ? CAS_DONE : outcome == c->info ? CAS_MAYBE : CAS_REFUSED;
         done = read_pair(c, value, op);
     } else {
-        c->unusual = true;
-        done = false;
+        int32_t number = number_of(c, value);
+        *(word->what == READ ? &op->from : &op->to) = number;
+        done = number != NOBODY;
     }
     Py_DECREF(value);
     return done;
@@ -145,10 +176,10 @@ static bool read_deed(Compiler *c, PyObject *operation, PyObject *f, PyObject *o
 
 /* Of a failed operation: does its failure tell something? 1, 0, or -1 with an error set. */
 static int failure_observes(Compiler *c, PyObject *operation, PyObject *f) {
-    if (!c->cas || PyUnicode_CompareWithASCIIString(f, "cas") != 0) return 0;
+    if (c->vocabulary == REGISTER || PyUnicode_CompareWithASCIIString(f, "cas") != 0) return 0;
     PyObject *error = get(c, operation, ERROR_);
     if (!error) return -1;
-    int observes = PyUnicode_Check(error) && PyUnicode_CompareWithASCIIString(error, "mismatch") == 0;
+    int observes = PyUnicode_Check(error) && PyUnicode_Compare(error, c->mismatch) == 0;
     Py_DECREF(error);
     return observes;
 }
@@ -214,14 +245,158 @@ static bool take(Compiler *c, PyObject *operation, int32_t place) {
     if (taken && !(PyUnicode_Check(f) && (outcome == c->ok || outcome == c->fail || outcome == c->info)))
         c->unusual = true, taken = false;
     int counts = !taken ? 0 : outcome == c->fail ? failure_observes(c, operation, f) : 1;
+    const Word *word = taken && counts ? word_of(c, f) : NULL;
     if (taken && counts) {
         RegisterOp op;
-        taken = counts > 0 && read_deed(c, operation, f, outcome, &op);
+        c->unusual |= !word;
+        taken = counts > 0 && word && read_deed(c, operation, word, outcome, &op);
         int32_t kind = taken ? class_of(c, op) : NOBODY;
         taken = kind != NOBODY && keep(c, operation, place, kind);
     }
     Py_XDECREF(f), Py_XDECREF(outcome);
     return taken;
+}
+
+/* ── texts ───────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/* The text of value `number`; only of ASCII, so that its length in bytes is the one that Python sees. */
+static bool text_of(Compiler *c, int32_t number, Text *text) {
+    PyObject *value = PyList_GetItem(c->subject->values, number);
+    Py_ssize_t bytes = 0;
+    if (PyUnicode_Check(value) && PyUnicode_GetLength(value) < INT32_MAX / 2) {
+        text->bytes = PyUnicode_AsUTF8AndSize(value, &bytes);
+        text->length = (int32_t)bytes;
+        if (text->bytes && bytes == PyUnicode_GetLength(value)) return true;
+        PyErr_Clear();
+    }
+    c->unusual = true;
+    return false;
+}
+
+/* Every value that some operation tells from others. */
+static bool list_asked(Compiler *c, Text *asked, int32_t *asked_n, bool *none_asked) {
+    const Problem *p = &c->subject->problem;
+    Py_ssize_t values = PyList_Size(c->subject->values);
+    uint8_t *is_asked = calloc((size_t)values, 1);
+    if (!is_asked) return false;
+    for (int32_t kind = 0; kind < p->classes; kind++) {
+        const RegisterOp *op = &p->oracle.ops[kind];
+        if (op->what == READ || op->what == CAS_DONE || op->what == CAS_MAYBE || op->what == CAS_REFUSED)
+            is_asked[op->from] = 1;
+    }
+    bool listed = true;
+    for (Py_ssize_t i = 0; listed && i < values; i++) {
+        if (i == 1 || !is_asked[i]) continue;
+        if (PyList_GetItem(c->subject->values, i) == Py_None)
+            *none_asked = true;
+        else
+            listed = text_of(c, (int32_t)i, &asked[(*asked_n)++]);
+    }
+    free(is_asked);
+    return listed;
+}
+
+static bool is_none(const Compiler *c, int32_t number) { return PyList_GetItem(c->subject->values, number) == Py_None; }
+
+/* The state that a value is; only for values that are asked for, or lead to some (`elsewhere` for all others). */
+static int32_t state_of_value(Compiler *c, Texts *t, int32_t number, bool none_leads) {
+    Text text;
+    if (is_none(c, number)) return none_leads ? t->none : t->elsewhere;
+    return text_of(c, number, &text) ? texts_find(t, text) : BROKEN;
+}
+
+/* From numbers of values to numbers of states. */
+static bool translate(Compiler *c, Texts *t, bool none_leads) {
+    Problem *p = &c->subject->problem;
+    t->arguments = calloc((size_t)p->classes + 1, sizeof *t->arguments);
+    if (!t->arguments) return false;
+    for (int32_t kind = 0; kind < p->classes; kind++) {
+        RegisterOp *op = &t->ops[kind];
+        if (op->what == APPEND) {
+            if (!text_of(c, op->to, &t->arguments[kind])) return false;
+            op->to = kind;
+            p->traits[kind] = t->growing ? 0 : TOTAL;
+            continue;
+        }
+        if (op->what != WRITE && op->what != READ_ANYTHING) op->from = state_of_value(c, t, op->from, true);
+        if (op->what == WRITE || op->what == CAS_DONE || op->what == CAS_MAYBE)
+            op->to = state_of_value(c, t, op->to, none_leads);
+        if (op->from == BROKEN || op->to == BROKEN) return false;
+    }
+    return true;
+}
+
+/* The longest text that a get returned, the first one of that length. */
+static bool find_longest(Compiler *c, Texts *t) {
+    const Problem *p = &c->subject->problem;
+    t->longest = (Text){"", 0};
+    for (int32_t i = 0; i < p->operations; i++) {
+        Text text;
+        const RegisterOp *op = &p->oracle.ops[p->class_of[i]];
+        if (op->what != READ || is_none(c, op->from)) continue;
+        if (!text_of(c, op->from, &text)) return false;
+        if (text.length > t->longest.length) t->longest = text;
+    }
+    return true;
+}
+
+typedef struct {
+    Text text;
+    int32_t number;
+} Seen;
+
+static int by_length(const void *a, const void *b) {
+    const Seen *x = a, *y = b;
+    return x->text.length != y->text.length ? (x->text.length > y->text.length) - (x->text.length < y->text.length)
+                                            : (x->number > y->number) - (x->number < y->number);
+}
+
+/* Of a growing text, two results neither of which extends the other: the one that returned later, of the first such
+ * pair. False without memory, or if a text is unusual. */
+static bool find_fork(Compiler *c) {
+    Problem *p = &c->subject->problem;
+    Seen *seen = malloc(sizeof *seen * ((size_t)p->operations + 1));
+    int32_t n = 0;
+    bool read = seen != NULL;
+    for (int32_t i = 0; read && i < p->operations; i++) {
+        const RegisterOp *op = &p->oracle.ops[p->class_of[i]];
+        if (op->what != READ) continue;
+        seen[n].number = i, seen[n].text = (Text){"", 0};
+        read = is_none(c, op->from) || text_of(c, op->from, &seen[n].text);
+        n++;
+    }
+    if (read && n) qsort(seen, (size_t)n, sizeof *seen, by_length);
+    for (int32_t i = 1; read && i < n; i++) {
+        if (!memcmp(seen[i].text.bytes, seen[i - 1].text.bytes, (size_t)seen[i - 1].text.length)) continue;
+        int32_t a = seen[i - 1].number, b = seen[i].number, later = c->returned[b] > c->returned[a] ? b : a;
+        if (p->impossible == NOBODY || c->returned[later] < c->returned[p->impossible]) p->impossible = later;
+    }
+    free(seen);
+    return read;
+}
+
+/* A key with appends. False with `unusual` set, or without memory. */
+static bool start_texts(Compiler *c) {
+    Problem *p = &c->subject->problem;
+    Oracle *o = &p->oracle;
+    Texts *t = o->texts = calloc(1, sizeof *t);
+    Text *asked = malloc(sizeof *asked * (size_t)PyList_Size(c->subject->values)), start;
+    int32_t asked_n = 0;
+    bool none_asked = false, none_starts = is_none(c, 0);
+    p->impossible = NOBODY;
+    if (!t || !asked || !list_asked(c, asked, &asked_n, &none_asked) || (!none_starts && !text_of(c, 0, &start))) {
+        free(asked);
+        return false;
+    }
+    t->growing = !c->replaces;
+    if (t->growing && !(find_longest(c, t) && find_fork(c))) {
+        free(asked);
+        return false;
+    }
+    bool started = texts_start(t, none_starts ? NULL : &start, asked, asked_n, none_asked);
+    t->ops = o->ops, o->ops = NULL; /* from here on it is no register */
+    o->ask = texts_ask, o->looks_ahead = false, o->elsewhere = BROKEN;
+    return started && translate(c, t, none_asked || asked_n > 0) && texts_meet(o, 0);
 }
 
 static bool start(Compiler *c, PyObject *initial, Py_ssize_t n) {
@@ -236,7 +411,8 @@ static bool start(Compiler *c, PyObject *initial, Py_ssize_t n) {
     c->called = malloc(sizeof *c->called * room);
     c->returned = malloc(sizeof *c->returned * room);
     if (!p->class_of || !p->source || !c->called || !c->returned) PyErr_NoMemory();
-    return !PyErr_Occurred() && number_of(c, initial) == 0 && PyList_Append(c->subject->values, Py_None) == 0 && widen(c);
+    return !PyErr_Occurred() && number_of(c, initial) == 0 && PyList_Append(c->subject->values, c->elsewhere) == 0 &&
+           widen(c);
 }
 
 static bool compile(Compiler *c, PyObject *operations, PyObject *initial, int looks_ahead) {
@@ -252,20 +428,21 @@ static bool compile(Compiler *c, PyObject *operations, PyObject *initial, int lo
     p->impossible = find_unwritten(c);
     p->oracle.values_n = (int32_t)PyList_Size(c->subject->values);
     p->oracle.looks_ahead = looks_ahead, p->oracle.elsewhere = looks_ahead ? 1 : BROKEN;
-    if (problem_build(p, c->called, c->returned) && problem_look_ahead(p)) return true;
-    PyErr_NoMemory();
-    return false;
+    bool done = c->appends ? start_texts(c) : true;
+    done = done && problem_build(p, c->called, c->returned) && (c->appends || problem_look_ahead(p));
+    if (!done && !c->unusual && !PyErr_Occurred()) PyErr_NoMemory();
+    return done;
 }
 
 PyObject *compile_registers(PyObject *module, PyObject *args) {
     PyObject *operations, *initial;
-    int cas, looks_ahead;
+    int looks_ahead;
     Compiler c = {0};
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!OppO(OOO)", &PyTuple_Type, &operations, &initial, &cas, &looks_ahead, &c.freeze, &c.ok,
-                          &c.fail, &c.info))
+    if (!PyArg_ParseTuple(args, "O!OipO(OOO)OO!", &PyTuple_Type, &operations, &initial, &c.vocabulary, &looks_ahead,
+                          &c.freeze, &c.ok, &c.fail, &c.info, &c.elsewhere,
+                          &PyUnicode_Type, &c.mismatch))
         return NULL;
-    c.cas = cas;
     c.subject = calloc(1, sizeof *c.subject);
     if (!c.subject) return PyErr_NoMemory();
     c.subject->operations = Py_NewRef(operations);

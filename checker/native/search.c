@@ -32,6 +32,8 @@ typedef struct {
     Frame *frames;
     int32_t frames_n, frames_cap;
     Row scratch, found, sorted; /* one configuration; successors; a row being sorted */
+    int64_t *keys; /* for sorting */
+    int32_t keys_cap;
     Move *moves;
     int32_t moves_cap;
     uint64_t *called_must, *called_may;
@@ -364,7 +366,10 @@ INLINE void explore(Search *s, Frame *frame, Antichain *visited, int32_t returni
     int64_t pause = s->pass->width ? frame->head + (int64_t)s->pass->burst * s->pass->width : INT64_MAX;
     while (frame->head < visited->row.n) {
         if (frame->head >= pause && s->onward.chains_n) return;
-        expand(s, frame, visited, returning, W);
+        if (visited->next[frame->head] == BEATEN)
+            frame->head++;
+        else
+            expand(s, frame, visited, returning, W);
     }
 }
 
@@ -374,24 +379,28 @@ INLINE int32_t burden(const uint64_t *c, const int W) {
     return sum;
 }
 
-/* Stable; those that owe most and offer least first. */
+static int ascending(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Those that owe most and offer least first; equal ones stay in order, because their places are part of the keys. */
 static void sort_by_burden(Search *s, Row *row, const int W) {
-    size_t size = WORDS(W) * sizeof *row->words;
     if (row->n < 2) return;
-    s->sorted.n = 0;
-    for (int32_t i = 0; i < row->n; i++) row_push(&s->purse, &s->sorted, W);
-    for (int32_t run = 1; run < row->n; run *= 2) {
-        for (int32_t from = 0; from < row->n; from += 2 * run) {
-            int32_t a = from, middle = from + run < row->n ? from + run : row->n;
-            int32_t b = middle, until = middle + run < row->n ? middle + run : row->n;
-            for (int32_t to = from; to < until; to++) {
-                bool first = b == until || (a < middle && burden(row_at(row, a, W), W) >= burden(row_at(row, b, W), W));
-                memcpy(row_at(&s->sorted, to, W), row_at(row, first ? a++ : b++, W), size);
-            }
-        }
-        Row swap = *row;
-        *row = s->sorted, s->sorted = swap;
+    if (row->n > s->keys_cap) {
+        size_t cap = 2 * (size_t)row->n;
+        s->keys = grow(&s->purse, s->keys, (size_t)s->keys_cap * sizeof *s->keys, cap * sizeof *s->keys);
+        s->keys_cap = (int32_t)cap;
     }
+    for (int32_t i = 0; i < row->n; i++)
+        s->keys[i] = (int64_t)(s->problem->slots - burden(row_at(row, i, W), W)) * ((int64_t)1 << 32) + i;
+    qsort(s->keys, (size_t)row->n, sizeof *s->keys, ascending);
+    s->sorted.n = 0;
+    for (int32_t i = 0; i < row->n; i++)
+        memcpy(row_push(&s->purse, &s->sorted, W), row_at(row, (int32_t)(s->keys[i] & UINT32_MAX), W),
+               WORDS(W) * sizeof *row->words);
+    Row swap = *row;
+    *row = s->sorted, s->sorted = swap;
 }
 
 /* What can go on to the next step, best last, becomes `onward_row`. */
@@ -530,7 +539,7 @@ static void search_free(Search *s) {
     for (int32_t i = 0; i < s->frames_cap; i++) free(s->frames[i].waiting.words);
     antichain_free(&s->onward);
     free(s->idle), free(s->frames), free(s->scratch.words), free(s->found.words), free(s->sorted.words);
-    free(s->moves), free(s->called_must), free(s->called_may), free(s->watchers);
+    free(s->moves), free(s->keys), free(s->called_must), free(s->called_may), free(s->watchers);
 }
 
 /* Search until there is an answer or the pass must stop. `end` must be zero but for the meter. */

@@ -4,13 +4,14 @@ each state and class of operations, through the table that the pure Python searc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from checker import engines
 from checker.history import Operation, Outcome, freeze
-from checker.model import Model, Traits
-from checker.models.register import CAS_REGISTER, REGISTER
+from checker.model import ELSEWHERE, Model, Traits
+from checker.models.key_value import KEY_VALUE
+from checker.models.register import CAS_REGISTER, MISMATCH, REGISTER
 from checker.native import _engine
 from checker.preparation import find_impossible, refined
 from checker.problem import Problem, compile_problem
@@ -24,26 +25,31 @@ BYTES_MAX = 4 << 30
 """Memory that one pass may hold; a pass that needs more ends as if its budget were used up."""
 
 ENDINGS = (Ending.LINEARIZED, Ending.STUCK, Ending.TOO_WIDE, Ending.SPENT)
+_KNOWN = (REGISTER, CAS_REGISTER, KEY_VALUE)
+"""Models that are compiled too; their places are the vocabularies of registers.c."""
+
 OUTCOMES = (Outcome.OK, Outcome.FAIL, Outcome.INFO)
 
 
 def prepare_native(operations: Sequence[Operation], model: Model[Any]) -> engines.Subject:
     """Prepare a partition. Raises IllFormedHistory for an operation that the model does not know."""
     given = tuple(operations)
-    if _is_register(model):
-        cas = model.failure_observes is CAS_REGISTER.failure_observes
-        looks_ahead = model.footprint is not None
-        compiled = _engine.compile_registers(given, model.initial, cas, looks_ahead, freeze, OUTCOMES)
+    vocabulary = next((place for place, known in enumerate(_KNOWN) if _is_like(model, known)), None)
+    if vocabulary is not None:
+        looks_ahead = model.footprint is not None or model.refine is not None
+        compiled = _engine.compile_registers(
+            given, model.initial, vocabulary, looks_ahead, freeze, OUTCOMES, ELSEWHERE, MISMATCH
+        )
         if compiled is not None:
-            return RegisterSubject(compiled, is_relaxed=False)
+            return RegisterSubject(given, model, compiled, is_relaxed=False)
     narrowed = refined(model, given)
     problem = compile_problem(given, narrowed)
     return TableSubject(given, narrowed, problem, Transitions(problem, narrowed), is_relaxed=False)
 
 
-def _is_register(model: Model[Any]) -> bool:
-    """True for a model that does what the compiled register does: one of ours, but for its start and its look-ahead."""
-    return any(
+def _is_like(model: Model[Any], known: Model[Any]) -> bool:
+    """True for a model that does what a compiled one does: one of ours, but for its start and its look-ahead."""
+    return (
         model.step is known.step
         and model.label is known.label
         and model.traits is known.traits
@@ -53,28 +59,36 @@ def _is_register(model: Model[Any]) -> bool:
         and model.impossible is known.impossible
         and model.refine is known.refine
         and model.unbounded is known.unbounded
-        for known in (REGISTER, CAS_REGISTER)
     )
 
 
 class RegisterSubject:
-    """A register: the model is compiled too."""
+    """A register, or one key of a key-value store: the model is compiled too."""
 
     engine: Literal["c"] = "c"
 
-    def __init__(self, compiled: _engine.Problem, *, is_relaxed: bool) -> None:
-        self._compiled, self._is_relaxed = compiled, is_relaxed
-        self.operations, self.steps, _, _, self.worth_relaxing = _engine.figures(compiled)
+    def __init__(
+        self, operations: tuple[Operation, ...], model: Model[Any], compiled: _engine.Problem, *, is_relaxed: bool
+    ) -> None:
+        self._all, self._model, self._compiled, self._is_relaxed = operations, model, compiled, is_relaxed
+        self.operations, self.steps, _, _, crashed = _engine.figures(compiled)
+        self.worth_relaxing = crashed and not model.unbounded
 
     def impossible(self) -> Operation | None:
         """See Subject, as for the rest."""
         return _engine.impossible(self._compiled)
 
     def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
-        return _run(self._compiled, how, meter, _engine.values(self._compiled), is_relaxed=self._is_relaxed)
+        compiled = self._compiled
+        return _run(compiled, how, meter, lambda number: _engine.state(compiled, number), is_relaxed=self._is_relaxed)
 
     def relaxed(self) -> engines.Subject:
-        return RegisterSubject(_engine.relax(self._compiled), is_relaxed=True)
+        if self._model.unbounded:  # relaxing is not worth it, so it is not compiled
+            narrowed = refined(self._model, self._all)
+            problem, transitions = engines.relax(self._all, narrowed)
+            return TableSubject(self._all, narrowed, problem, transitions, is_relaxed=True)
+        relaxed = _engine.relax(self._compiled)
+        return RegisterSubject(self._all, self._model, relaxed, is_relaxed=True)
 
     def states(self) -> int:
         return _engine.figures(self._compiled)[3]
@@ -113,7 +127,8 @@ class TableSubject:
         return find_impossible(self._model, self._all)
 
     def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
-        return _run(self._compiled, how, meter, self._transitions.states, is_relaxed=self._is_relaxed)
+        states = self._transitions.states
+        return _run(self._compiled, how, meter, states.__getitem__, is_relaxed=self._is_relaxed)
 
     def relaxed(self) -> engines.Subject:
         problem, transitions = engines.relax(self._all, self._model)
@@ -131,7 +146,7 @@ def _bits(traits: Traits) -> int:
 
 
 def _run(
-    compiled: _engine.Problem, how: Pass, meter: Meter, states: Sequence[Any], *, is_relaxed: bool
+    compiled: _engine.Problem, how: Pass, meter: Meter, state_of: Callable[[int], Any], *, is_relaxed: bool
 ) -> engines.PassEnd:
     stop_at = meter.configurations_max
     if how.configurations_max is not None:
@@ -155,7 +170,7 @@ def _run(
         if not steps:
             return None
         operation, prefix, survivors = _engine.stuck(end, engines.SURVIVORS_MAX)
-        shown = tuple(Survivor(states[state], must, may) for state, (must, may) in survivors)
+        shown = tuple(Survivor(state_of(state), must, may) for state, (must, may) in survivors)
         return Stuck(operation, prefix, step, shown, relaxed=is_relaxed)
 
     return engines.PassEnd(ENDINGS[ending], step, lambda: _engine.linearization(end), stuck)

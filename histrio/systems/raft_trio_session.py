@@ -104,7 +104,7 @@ class RaftTrioSession:
             case kv.Stored():
                 return self._ok(operation.value, position)
             case kv.Mismatch():
-                return self._fail("cas-mismatch")
+                return self._fail("cas-mismatch", position)
             case _:
                 return self._fail("bad-request")
 
@@ -115,12 +115,12 @@ class RaftTrioSession:
         self._open = None
         return SessionStep(completion=Completion(outcome=Outcome.OK, value=value, position=position))
 
-    def _fail(self, error: str) -> SessionStep:
+    def _fail(self, error: str, position: tuple[int, int] | None = None) -> SessionStep:
         """By the one table of definite errors, unless what is open cannot have changed anything."""
         harmless = not self._submitted
         outcome = Outcome.FAIL if harmless else outcome_of(error)
         self._open = None
-        return SessionStep(completion=Completion(outcome=outcome, error=error))
+        return SessionStep(completion=Completion(outcome=outcome, error=error, position=position))
 
 
 def _command(operation: Operation) -> kv.Command:

@@ -42,3 +42,9 @@ def test_translated_to_disk_and_back_every_field_keeps_its_value(event: trace.Tr
     read = msgspec.json.decode(msgspec.json.encode(line), type=records.TraceLine)
     assert read == line
     assert msgspec.to_builtins(read.event) == msgspec.to_builtins(event)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: type(event).__name__)
+def test_an_event_encodes_as_its_record_does(event: trace.TraceEvent) -> None:
+    """The recorder writes events as the nodes made them (`SimulatedSystem.node`): same fields, same order."""
+    assert msgspec.json.encode(event) == msgspec.json.encode(translate(event))
