@@ -247,6 +247,9 @@ class Model(Generic[S]):
     impossible: Callable[[Model[S], Sequence[Operation]], Operation | None] | None = None
     """A completed operation that no order can place, found without a search; None says nothing. For one partition, and
     asked only about operations without a `problem`. Crashed operations may have taken effect or not."""
+    propose: Callable[[Model[S], Sequence[Operation]], Sequence[Operation] | None] | None = None
+    """An order of one partition's operations that may be legal, found without a search; it is replayed before it is
+    believed. Asked only about operations without a `problem`."""
     unbounded: bool = False
     """Repeating an operation leads to ever new states (a counter, a queue). Letting crashed operations take effect
     repeatedly then proves little and costs much: the search leaves that pass out."""

@@ -14,7 +14,7 @@ from typing import Any
 from checker.engines import Engine, PassEnd, Subject, prepare
 from checker.history import Operation
 from checker.model import Model
-from checker.preparation import refined, relevant
+from checker.preparation import find_proposed, refined, relevant
 from checker.result import Decision, Result, Statistics, Stuck, Survivor
 from checker.search import Ending, Meter, Pass
 from checker.zones import judge_by_zones
@@ -118,6 +118,9 @@ def judge(
         statistics = _statistics(subject, meter)
         unplaced = Stuck(operation=impossible, prefix=(), step=0)
         return Result(Decision.ILLEGAL, "necessary-condition", statistics, subject.engine, stuck=unplaced)
+    proposed = find_proposed(model, operations)
+    if proposed is not None:
+        return Result(Decision.OK, "proposed", _statistics(subject, meter), subject.engine, linearization=proposed)
     narrow = _search(subject, (NARROW,), meter)
     if narrow.decision is not Decision.UNKNOWN or meter.spent():
         return narrow

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from checker.history import Operation, Outcome
+from checker.linearization import replay
 from checker.model import Model
 
-__all__ = ["find_impossible", "refined", "relevant"]
+__all__ = ["find_impossible", "find_proposed", "refined", "relevant"]
 
 
 def refined(model: Model[Any], operations: Sequence[Operation]) -> Model[Any]:
@@ -29,6 +30,14 @@ def find_impossible(model: Model[Any], operations: Sequence[Operation]) -> Opera
     found = model.impossible(model, relevant(model, operations))
     assert found is None or found.return_order is not None, "only an operation that returned can be impossible"
     return found
+
+
+def find_proposed(model: Model[Any], operations: Sequence[Operation]) -> tuple[Operation, ...] | None:
+    """An order that the model proposes and that holds, as its replay shows."""
+    order = None if model.propose is None else model.propose(model, relevant(model, operations))
+    if order is None or replay(operations, order, model) is not None:
+        return None
+    return tuple(order)
 
 
 def relevant(model: Model[Any], operations: Sequence[Operation]) -> list[Operation]:

@@ -14,6 +14,7 @@ from checker.history import Operation, Outcome, freeze
 from checker.model import Manual, Model, Refused, Traits, Word, describe_value
 from checker.models.container_anomalies import ANOMALIES, name_container_anomaly
 from checker.models.container_order import Taking, find_wrong_taking, order_of_taking
+from checker.models.queue_order import order_of_queue
 
 __all__ = ["EMPTY", "FIFO_QUEUE", "STACK"]
 
@@ -101,6 +102,16 @@ class _Container:
         return find_wrong_taking(self.takings(model, operations), first_in_first_out=self.due == 0)
 
 
+def _propose(model: Model[State], operations: Sequence[Operation]) -> Sequence[Operation] | None:
+    queue = _Container("queue", "enqueue", "dequeue", 0)
+    taking = queue.takings(model, operations)
+    if not taking.is_unambiguous():
+        return None
+    puts: dict[Hashable, Operation] = {freeze(one.value): one for one in operations if one.f == queue.put}
+    takes = {element: found[0] for element, found in taking.takes.items()}
+    return order_of_queue(model.initial, puts, takes, taking.empties)
+
+
 def _read_initial(value: Any) -> State:
     if not isinstance(value, list) or None in value:
         raise ValueError("expected a list of elements, none of them null")
@@ -134,12 +145,15 @@ def _model(name: str, container: _Container, about: str, order: str, turned: Cal
     )
 
 
-FIFO_QUEUE = _model(
-    "fifo-queue",
-    _Container("queue", "enqueue", "dequeue", 0),
-    "per key: first in, first out",
-    "the next one to be taken first",
-    lambda what: f"{what} that came first",
+FIFO_QUEUE = replace(
+    _model(
+        "fifo-queue",
+        _Container("queue", "enqueue", "dequeue", 0),
+        "per key: first in, first out",
+        "the next one to be taken first",
+        lambda what: f"{what} that came first",
+    ),
+    propose=_propose,
 )
 STACK = _model(
     "stack",

@@ -84,12 +84,12 @@ def disagreements(seeds: Sequence[int], model: Model[Any], passes: Sequence[Pass
 
 @pytest.mark.parametrize("portfolio", PORTFOLIOS)
 def test_every_pass_gives_the_verdict_of_brute_force(portfolio: str) -> None:
-    assert disagreements(range(400), CAS, PORTFOLIOS[portfolio]) == []
+    assert disagreements(range(250), CAS, PORTFOLIOS[portfolio]) == []
 
 
 @pytest.mark.parametrize("rules", MODELS_UNDER_TEST)
 def test_every_set_of_hints_gives_the_verdict_of_brute_force(rules: str) -> None:
-    assert disagreements(range(5_000, 5_300), MODELS_UNDER_TEST[rules], PORTFOLIOS["chunks of two"]) == []
+    assert disagreements(range(5_000, 5_200), MODELS_UNDER_TEST[rules], PORTFOLIOS["chunks of two"]) == []
 
 
 def test_the_random_histories_are_not_one_sided() -> None:
@@ -179,7 +179,7 @@ def on_a_dial(rng: Random, operation: Operation) -> Operation:
 def test_total_operations_that_are_no_constants_get_the_verdict_of_brute_force(portfolio: str) -> None:
     """Rule 4 of docs/checker.md, where a crashed or absorbed operation and one that must return are equal."""
     legal = 0
-    for seed in range(500):
+    for seed in range(300):
         rng = Random(f"{seed}/dial")
         shape = Shape(rng.randrange(4, 9), rng.randrange(3, 6), cas=0.5, read=0.3, crashed=rng.choice([0.0, 0.2]))
         operations = [on_a_dial(rng, one) for one in random_history(rng, shape)]
@@ -189,7 +189,7 @@ def test_total_operations_that_are_no_constants_get_the_verdict_of_brute_force(p
         assert (result.decision is Decision.OK) == expected, seed
         assert result.linearization is None or replay(operations, result.linearization, DIAL) is None
         legal += expected
-    assert 100 < legal < 450
+    assert 60 < legal < 270
 
 
 @pytest.mark.soak
