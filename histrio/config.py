@@ -48,7 +48,7 @@ BUILT_IN_PROFILES: Mapping[str, Mapping[str, object]] = {
 """smoke: before a commit. ci: on every change. nightly: once, long, with everything the environment can inject."""
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
-_OTHER_VARIABLES = ("HISTRIO_CONFIG", "HISTRIO_PROFILE", "HISTRIO_REQUIRE")
+_OTHER_VARIABLES = ("HISTRIO_CONFIG", "HISTRIO_PROFILE", "HISTRIO_REQUIRE", "HISTRIO_SHARED_DATA")
 """HISTRIO_REQUIRE belongs to the project's own test command."""
 CLIENTS_PER_NODE = 2
 
