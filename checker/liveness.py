@@ -61,7 +61,8 @@ def check_liveness(
     Trace (None or empty for systems without one): a leader at the end; a commit index beyond the highest log position
     acknowledged before the phase, where writes were asked for; and every node has committed, and applied where it
     traces that, up to that position. The position comes from the history, the only place with the harness's clock.
-    Unknown when the run was cut off before the phase ended, vacuous when nothing was asked in it.
+    Unknown when the run was cut off before the phase ended, vacuous when nothing was asked in it. Also vacuous when no
+    operation ever succeeded, before or after: nothing was lost, and it may be the clients. Then only the trace accuses.
     Anomalies, the gravest first: `no-leader`, `no-progress-after-healing`, `no-commit-after-healing`, `member-behind`,
     `node-not-serving`.
     """
@@ -80,13 +81,21 @@ def check_liveness(
         "acknowledged_index": acknowledged,
         "committed": {node: member.committed for node, member in sorted(members.items())},
     }
-    lacks = [*_lacking_leader(members), *_lacking_answers(asked, answered)]
+    served = any(line.type is LineType.OK for line in history_lines)
+    lacks = list(_lacking_leader(members))
+    if served:
+        lacks += _lacking_answers(asked, answered)
     if members:
         lacks += _lacking_commits(members, acknowledged, [line for line in asked if line.f not in READS])
         lacks += _members_behind(members, acknowledged, nodes)
-    lacks += _not_serving(asked, answered)
+    if served:
+        lacks += _not_serving(asked, answered)
     if lacks:
         return _result(Validity.INVALID, lacks[0][0], "; ".join(text for _, text in lacks), figures)
+    if not served:
+        return _result(
+            Validity.VACUOUS, "never-served", "no operation succeeded, neither before nor after healing", figures
+        )
     summary = f"{len(answered)} of {len(asked)} operations ok after healing" + (
         f", all {len(nodes)} nodes have log position {acknowledged}" if members else ", judged by clients only"
     )

@@ -21,6 +21,7 @@ from histrio.judge import CHECKS, RunFiles, judge
 from histrio.planning import plan_trial
 from histrio.run import execute
 from histrio.simulation.kernel import Simulation
+from histrio.simulation.profile import DEFAULT_PROFILE, ClientProfile
 from histrio.store import RunDirectory
 from nemesis.injector import Apply, Probe, Undo
 from nemesis.registry import KINDS
@@ -75,13 +76,19 @@ def test_a_kind_that_was_asked_for_by_name_and_did_nothing_is_named(kind: str, t
     assert kind in ran.check("vacuity").evidence.summary
 
 
-def test_clients_that_never_succeed_make_the_run_vacuous(tmp_path: Path) -> None:
-    """A client that waits for less than a message takes to travel never hears an answer."""
-    spec = msgspec.structs.replace(SHORT, nemesis=("none",), system_options={"operation_timeout_ms": "1"})
-    ran = run(tmp_path, spec)
+@pytest.mark.parametrize("white_box", [True, False])
+def test_clients_that_never_succeed_make_the_run_vacuous(white_box: bool, tmp_path: Path) -> None:
+    """Clients that wait for 1 ms, at the end of a line that takes 5, never hear an answer."""
+    far = ClientProfile(latency_min_ns=5_000_000, latency_max_ns=6_000_000)
+    environment = SimulatedEnvironment(profile=msgspec.structs.replace(DEFAULT_PROFILE, clients=far))
+    impatient = {"operation_timeout_ms": "1"}
+    spec = msgspec.structs.replace(SHORT, nemesis=("none",), system_options=impatient, white_box=white_box)
+    ran = run(tmp_path, spec, environment=environment)
     vacuity = ran.check("vacuity")
     assert vacuity.validity is Validity.VACUOUS
-    assert "never" in vacuity.evidence.summary or "ever" in vacuity.evidence.summary
+    assert set(vacuity.evidence.figures["causes"]) == {"never-succeeded"}
+    assert all(f"no {f} ever succeeded" in vacuity.evidence.summary for f in ("read", "write"))
+    assert exit_code(ran.verdict.validity) == 3
 
 
 def test_an_empty_plan_is_not_vacuous(tmp_path: Path) -> None:
