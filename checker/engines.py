@@ -64,8 +64,12 @@ class Subject(Protocol):
     def impossible(self) -> Operation | None:
         """An operation that no order can place, if the model sees one without a search."""
 
-    def run(self, how: Pass, meter: Meter) -> PassEnd:
-        """Search once. Raises ModelError for a wrong hint."""
+    @property
+    def can_begin_late(self) -> bool:
+        """It is known which states there may be in the middle: a late pass is possible."""
+
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> PassEnd:
+        """Search once. begin: the step at which a late pass begins. Raises ModelError for a wrong hint."""
 
     def relaxed(self) -> Subject:
         """With only the first crashed operation of each class, which a relaxed pass may use repeatedly."""
@@ -115,20 +119,23 @@ class PythonSubject:
         self.operations = len(problem.operations)
         self.steps = len(problem.steps)
         self.worth_relaxing = NEVER in problem.deadlines and not model.unbounded
+        self.can_begin_late = transitions.lookahead is not None
 
     def impossible(self) -> Operation | None:
         """See Subject, as for the rest."""
         return find_impossible(self._model, self._all)
 
-    def run(self, how: Pass, meter: Meter) -> PassEnd:
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> PassEnd:
         problem, transitions = self._problem, self._transitions
-        end = Search(problem, transitions, how, meter).run()
+        end = Search(problem, transitions, how, meter, begin).run()
 
         def order() -> tuple[Operation, ...]:
             numbers = linearize(problem, transitions, end.trail, len(problem.steps))
             return tuple(problem.operations[number] for number in numbers)
 
         def stuck() -> Stuck | None:
+            if begin:
+                return Stuck(problem.operations[problem.steps[end.step].returning], (), end.step, late=True)
             return _stuck(problem, transitions, end, relaxed=self._is_relaxed) if problem.steps else None
 
         return PassEnd(end.ending, end.step, order, stuck)

@@ -12,7 +12,7 @@ from typing import Any
 from checker.model import NOTHING, Footprint, Model, Nothing
 from checker.problem import NEVER, Problem
 
-__all__ = ["Lookahead", "ValueFacts", "look_ahead"]
+__all__ = ["Lookahead", "ValueFacts", "look_ahead", "possible_before"]
 
 
 @dataclass(slots=True)
@@ -71,3 +71,24 @@ def _name_classes(footprints: Sequence[Footprint], facts: dict[Hashable, ValueFa
                 about.demanders.append(kind)
         if print_.makes is not NOTHING:
             facts.setdefault(print_.makes, ValueFacts()).makers.append(kind)
+
+
+def possible_before(problem: Problem, lookahead: Lookahead, initial: Hashable, step: int) -> list[Hashable]:
+    """Every value that the state may be when `step` begins, whatever came before; usually a few more than there are.
+
+    A value is there because it is the first one or because something called by then makes it. Nothing that makes it is
+    late enough if all of that returned before an operation was called which certainly replaced it, and returned too.
+    """
+    until: dict[Hashable, int] = {initial: -1}
+    replaced = -1
+    for place, events in enumerate(problem.steps[:step]):
+        for number in events.calls:
+            kind, deadline = problem.class_of[number], problem.deadlines[number]
+            print_, traits = lookahead.footprints[kind], problem.traits[kind]
+            if traits.observer or isinstance(print_.makes, Nothing):
+                continue
+            until[print_.makes] = max(until.get(print_.makes, -1), deadline)
+            changes = traits.constant or (print_.demands and print_.makes not in print_.mentions)
+            if deadline < step and changes:
+                replaced = place
+    return [value for value, deadline in until.items() if deadline >= replaced]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from checker.engines import Engine, PassEnd, Subject, prepare
@@ -58,18 +58,24 @@ NARROW = Pass("breadth-first", frontier_max=128)
 """The first pass: most histories need a handful of configurations, and nothing is as cheap."""
 
 
+LATE = (16, 32, 64, 128, 256)
+"""How many steps before the furthest return a late pass begins: the nearer, the cheaper, and the less it knows."""
+
+
 def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     """The sequence of passes: each is exact or safely one-sided; the last one decides if the budget lasts.
 
     Before all passes comes `Model.impossible`, which needs no search; after the first one come zones
     (`checker.zones`), which need none either but more preparation.
-    A witness is cheap to find depth-first where breadth-first drowns; crashed operations drown the proof of a
-    violation, unless they may be used again and again.
+    A witness is cheap to find depth-first where breadth-first drowns. A violation is cheap to prove where it is, from a
+    few returns before the one where the search was stuck; crashed operations drown the proof, unless they may be used
+    again and again.
     """
     relaxed = (Pass("relaxed", frontier_max=2_000, relaxed=True),) if crashed else ()
     return (
         NARROW,
         Pass("depth-first", width=4, configurations_max=5_000 + 10 * operations),
+        *(Pass(f"late-{steps}", frontier_max=256, relaxed=crashed, late=steps) for steps in LATE),
         *relaxed,
         Pass("breadth-first-wide", frontier_max=10_000),
         Pass("depth-first-to-the-end", width=64),
@@ -142,28 +148,56 @@ def _by_zones(operations: Sequence[Operation], model: Model[Any], subject: Subje
 
 def _search(subject: Subject, passes: Sequence[Pass], meter: Meter, before: Result | None = None) -> Result:
     """One pass after another. before: what earlier passes found out, without an answer."""
-    furthest: PassEnd | None = None
+    came = _Furthest(None if before is None else before.stuck)
+    relaxed: Subject | None = None
     last = "none"
     for how in passes:
-        current = subject.relaxed() if how.relaxed else subject
-        end = current.run(how, meter)
+        begin = 0 if how.late is None else came.step - how.late
+        if how.late is not None and not (begin > 0 and subject.can_begin_late):
+            continue
+        if how.relaxed:
+            relaxed = relaxed or subject.relaxed()
+        current = relaxed if how.relaxed and relaxed else subject
+        end = current.run(how, meter, begin)
         last = how.name
-        if end.ending is Ending.LINEARIZED and not how.relaxed:
+        if end.ending is Ending.LINEARIZED and not how.relaxed and not begin:
             order = end.linearization()
             return Result(Decision.OK, last, _statistics(subject, meter), subject.engine, linearization=order)
         if end.ending is Ending.STUCK:
-            stuck = end.stuck()
+            stuck = came.completing(end.stuck())
             verified = current.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * meter.configurations))
             statistics = _statistics(current, meter, hints_verified=verified)
             return Result(Decision.ILLEGAL, last, statistics, current.engine, stuck=stuck)
-        if not how.relaxed and (furthest is None or end.step > furthest.step):
-            furthest = end
+        if not how.relaxed and not begin:
+            came.note(end)
         if meter.spent():
             break
-    came = None if furthest is None else furthest.stuck()
-    if before is not None and before.stuck is not None and (came is None or came.step <= before.stuck.step):
-        came = before.stuck
-    return Result(Decision.UNKNOWN, last, _statistics(subject, meter), subject.engine, stuck=came)
+    return Result(Decision.UNKNOWN, last, _statistics(subject, meter), subject.engine, stuck=came.stuck())
+
+
+class _Furthest:
+    """How far the exact passes came."""
+
+    def __init__(self, stuck: Stuck | None) -> None:
+        self._stuck = stuck
+        self._end: PassEnd | None = None
+        self.step = -1 if stuck is None else stuck.step
+
+    def note(self, end: PassEnd) -> None:
+        if end.step > self.step:
+            self._end, self.step = end, end.step
+
+    def stuck(self) -> Stuck | None:
+        """Written out only now, because it may be long."""
+        return self._stuck if self._end is None else self._end.stuck()
+
+    def completing(self, found: Stuck | None) -> Stuck | None:
+        """What a late pass found, with what it cannot know: how things came about."""
+        known = self.stuck() if found is not None and found.late else None
+        if found is None or known is None:
+            return found
+        survivors = known.survivors if known.step == found.step else ()
+        return replace(found, prefix=known.prefix, survivors=survivors)
 
 
 def _statistics(subject: Subject, meter: Meter, *, hints_verified: bool = False) -> Statistics:

@@ -65,6 +65,9 @@ class Pass:
     configurations_max: int | None = None
     relaxed: bool = False
     """Crashed operations may take effect any number of times. STUCK is then still right, LINEARIZED says nothing."""
+    late: int | None = None
+    """Begin so many steps before the furthest one that was reached, as if anything had happened until then. STUCK is
+    still right, LINEARIZED says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,9 +291,9 @@ def _burden(configuration: Configuration) -> int:
 
 
 class Search:
-    """One pass over one problem."""
+    """One pass over one problem. begin: the step that a late pass begins at; 0: it begins at the start."""
 
-    def __init__(self, problem: Problem, transitions: Transitions, how: Pass, meter: Meter) -> None:
+    def __init__(self, problem: Problem, transitions: Transitions, how: Pass, meter: Meter, begin: int = 0) -> None:
         self._problem = problem
         self._transitions = transitions
         self._pass = how
@@ -302,12 +305,13 @@ class Search:
         self._visited: dict[int, Antichain] = {}
         self._passed: dict[int, Antichain] = {}
         """Per step, what was explored there and what arrived there: kept only while the search may come back."""
+        self._begin = begin
 
     def run(self) -> SearchEnd:
         """Search until there is an answer or the pass must stop. Raises ModelError for a wrong hint."""
-        last = len(self._problem.steps)
-        frames = [_Frame(0, [(0, 0, 0, None)])] if last else []
-        reached, survivors = 0, list(frames[0].waiting) if last else []
+        last, reached = len(self._problem.steps), self._begin
+        frames = [_Frame(reached, self._starts())] if last else []
+        survivors = list(frames[0].waiting) if last else []
         while frames:
             frame = frames[-1]
             try:
@@ -329,6 +333,17 @@ class Search:
                 reached, survivors = frame.step + 1, onward
             frames.append(_Frame(frame.step + 1, onward))
         return SearchEnd(Ending.STUCK if last else Ending.LINEARIZED, reached, tuple(survivors))
+
+    def _starts(self) -> list[Configuration]:
+        """What to begin with. Late: every state that may be, all open operations on offer, and nothing owed."""
+        if not self._begin:
+            return [(0, 0, 0, None)]
+        self._open.seek(self._begin - 1)
+        returned = self._problem.bits[self._problem.steps[self._begin - 1].returning]
+        may = 0
+        for group in self._open.changing.values():
+            may |= group.mask
+        return [(state, 0, may & ~returned, None) for state in self._transitions.states_before(self._begin)]
 
     def _advance(self, frame: _Frame) -> list[Configuration]:
         """Work on a step: breadth-first all of it, depth-first a chunk. What can go on to the next step, best last."""

@@ -158,6 +158,9 @@ typedef struct {
     int32_t width, burst;
     int64_t frontier_max, stop_at;
     bool relaxed;
+    int32_t begin;         /* the step to begin at; 0 but for a late pass */
+    const int32_t *starts; /* of a late pass: the states that it begins in; NULL: the first one */
+    int32_t starts_n;
     size_t bytes_max;
     double seconds;                 /* left; negative: no limit */
     bool (*interrupted)(void *host); /* asked now and then */
@@ -178,6 +181,7 @@ typedef struct {
 bool problem_build(Problem *problem, const int64_t *called, const int64_t *returned);
 bool problem_relax(const Problem *problem, Problem *relaxed);
 bool problem_look_ahead(Problem *problem);
+bool problem_states_before(Problem *problem, int32_t step, int32_t **states, int32_t *n);
 void problem_free(Problem *problem);
 
 /* oracle.c */

@@ -198,6 +198,35 @@ bool problem_look_ahead(Problem *p) {
     return name_classes(p);
 }
 
+/* Every value that a register may hold when step `step` begins, whatever came before: checker.lookahead.possible_before.
+ * `states` is to be freed. False: memory ran out. */
+bool problem_states_before(Problem *p, int32_t step, int32_t **states, int32_t *n) {
+    Oracle *o = &p->oracle;
+    int32_t replaced = -1, *until = malloc(sizeof *until * ((size_t)o->values_n + 1));
+    *n = 0, *states = malloc(sizeof **states * ((size_t)o->values_n + 1));
+    if (!until || !*states) {
+        free(until), free(*states);
+        return false;
+    }
+    for (int32_t i = 0; i < o->values_n; i++) until[i] = -2;
+    until[0] = -1, (*states)[(*n)++] = 0;
+    for (int32_t s = 0; s < step; s++)
+        for (int32_t i = p->calls_from[s]; i < p->calls_from[s + 1]; i++) {
+            int32_t number = p->calls[i], deadline = p->deadline[number];
+            const RegisterOp *op = &o->ops[p->class_of[number]];
+            if (made(op) == NOBODY || p->traits[p->class_of[number]] & OBSERVER) continue;
+            if (until[op->to] == -2) (*states)[(*n)++] = op->to;
+            if (until[op->to] < deadline) until[op->to] = deadline;
+            if (deadline < step && op->what != CAS_MAYBE) replaced = s;
+        }
+    int32_t kept = 0;
+    for (int32_t i = 0; i < *n; i++)
+        if (until[(*states)[i]] >= replaced) oracle_meet(o, (*states)[kept++] = (*states)[i]);
+    *n = kept;
+    free(until);
+    return true;
+}
+
 static void oracle_free(Oracle *o) {
     if (o->facts && !o->fact_pool)
         for (int32_t i = 0; i < o->facts_n; i++) free(o->facts[i].demanders), free(o->facts[i].makers);

@@ -470,11 +470,26 @@ INLINE void drop_seen(Search *s, Row *row, int32_t step, const int W) {
     row->n = kept;
 }
 
+/* The configurations to begin with. Late: every state that may be, all open operations on offer, and nothing owed. */
+INLINE void push_starts(Search *s, Row *waiting, const int W) {
+    const Problem *p = s->problem;
+    const Pass *pass = s->pass;
+    for (int32_t k = 0; k < (pass->starts ? pass->starts_n : 1); k++) {
+        uint64_t *c = row_push(&s->purse, waiting, W);
+        memset(c, 0, WORDS(W) * sizeof *c);
+        c[0] = head_word(pass->starts ? pass->starts[k] : 0, NOBODY);
+        for (int32_t i = 0; i < p->calls_from[pass->begin]; i++) {
+            int32_t number = p->calls[i], slot = p->slot[number];
+            if (p->deadline[number] >= pass->begin && !(p->traits[p->class_of[number]] & OBSERVER))
+                c[1 + W + (slot >> 6)] |= BIT(slot);
+        }
+    }
+}
+
 INLINE void run(Search *s, Row *onward, const int W) {
     const Problem *p = s->problem;
-    uint64_t *start = row_push(&s->purse, &frame_push(s, 0)->waiting, W);
-    memset(start, 0, WORDS(W) * sizeof *start);
-    start[0] = head_word(0, NOBODY);
+    s->end->step = s->pass->begin;
+    push_starts(s, &frame_push(s, s->pass->begin)->waiting, W);
     copy_row(s, &s->end->survivors, &s->frames[0].waiting, W);
     while (s->frames_n) {
         if (s->end->trail.n >= s->sweep_at) trail_sweep(s);

@@ -71,16 +71,26 @@ class RegisterSubject:
         self, operations: tuple[Operation, ...], model: Model[Any], compiled: _engine.Problem, *, is_relaxed: bool
     ) -> None:
         self._all, self._model, self._compiled, self._is_relaxed = operations, model, compiled, is_relaxed
-        self.operations, self.steps, _, _, crashed = _engine.figures(compiled)
+        self.operations, self.steps, _, _, crashed, looks_ahead = _engine.figures(compiled)
         self.worth_relaxing = crashed and not model.unbounded
+        self.can_begin_late = looks_ahead
 
     def impossible(self) -> Operation | None:
         """See Subject, as for the rest."""
         return _engine.impossible(self._compiled)
 
-    def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> engines.PassEnd:
         compiled = self._compiled
-        return _run(compiled, how, meter, lambda number: _engine.state(compiled, number), is_relaxed=self._is_relaxed)
+        starts = _engine.states_before(compiled, begin) if begin else None
+        return _run(
+            compiled,
+            how,
+            meter,
+            lambda number: _engine.state(compiled, number),
+            begin,
+            starts,
+            is_relaxed=self._is_relaxed,
+        )
 
     def relaxed(self) -> engines.Subject:
         if self._model.unbounded:  # relaxing is not worth it, so it is not compiled
@@ -119,16 +129,18 @@ class TableSubject:
             transitions,
             transitions.lookahead is not None,
         )
-        self.operations, self.steps, _, _, crashed = _engine.figures(self._compiled)
+        self.operations, self.steps, _, _, crashed, _ = _engine.figures(self._compiled)
         self.worth_relaxing = crashed and not model.unbounded
+        self.can_begin_late = transitions.lookahead is not None
 
     def impossible(self) -> Operation | None:
         """See Subject, as for the rest."""
         return find_impossible(self._model, self._all)
 
-    def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
-        states = self._transitions.states
-        return _run(self._compiled, how, meter, states.__getitem__, is_relaxed=self._is_relaxed)
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> engines.PassEnd:
+        state_of = self._transitions.states.__getitem__
+        starts = self._transitions.states_before(begin) if begin else None
+        return _run(self._compiled, how, meter, state_of, begin, starts, is_relaxed=self._is_relaxed)
 
     def relaxed(self) -> engines.Subject:
         problem, transitions = engines.relax(self._all, self._model)
@@ -146,7 +158,14 @@ def _bits(traits: Traits) -> int:
 
 
 def _run(
-    compiled: _engine.Problem, how: Pass, meter: Meter, state_of: Callable[[int], Any], *, is_relaxed: bool
+    compiled: _engine.Problem,
+    how: Pass,
+    meter: Meter,
+    state_of: Callable[[int], Any],
+    begin: int,
+    starts: tuple[int, ...] | None,
+    *,
+    is_relaxed: bool,
 ) -> engines.PassEnd:
     stop_at = meter.configurations_max
     if how.configurations_max is not None:
@@ -163,13 +182,17 @@ def _run(
         meter.frontier_max,
         -1.0 if left is None else max(left, 0.0),
         BYTES_MAX,
+        begin,
+        starts,
     )
     steps = _engine.figures(compiled)[1]
 
     def stuck() -> Stuck | None:
         if not steps:
             return None
-        operation, prefix, survivors = _engine.stuck(end, engines.SURVIVORS_MAX)
+        operation, prefix, survivors = _engine.stuck(end, 0 if begin else engines.SURVIVORS_MAX)
+        if begin:
+            return Stuck(operation, (), step, late=True)
         shown = tuple(Survivor(state_of(state), must, may) for state, (must, may) in survivors)
         return Stuck(operation, prefix, step, shown, relaxed=is_relaxed)
 
