@@ -18,6 +18,7 @@ from checker.model import Model
 from checker.preparation import find_impossible, refined
 from checker.problem import NEVER, Problem, compile_problem
 from checker.result import Stuck, Survivor
+from checker.retirement import retire
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
 from checker.transitions import Transitions
 
@@ -58,6 +59,10 @@ class Subject(Protocol):
         """Returns to be placed."""
 
     @property
+    def crashed(self) -> bool:
+        """An operation that counts never returned."""
+
+    @property
     def worth_relaxing(self) -> bool:
         """An operation never returned, and the model is bounded: a relaxed pass may prove something."""
 
@@ -73,6 +78,9 @@ class Subject(Protocol):
 
     def relaxed(self) -> Subject:
         """With only the first crashed operation of each class, which a relaxed pass may use repeatedly."""
+
+    def within(self, horizon: int) -> Subject:
+        """With crashed operations given up `horizon` steps after their call."""
 
     def states(self) -> int:
         """How many states have been met."""
@@ -92,7 +100,7 @@ def prepare(operations: Sequence[Operation], model: Model[Any], engine: Engine) 
     """Prepare a partition for an engine. Raises IllFormedHistory, and EngineUnavailable for `c` where it is missing."""
     if engine_for(engine) == "python":
         narrowed = refined(model, operations)
-        problem = compile_problem(operations, narrowed)
+        problem = retire(compile_problem(operations, narrowed), narrowed)
         return PythonSubject(operations, narrowed, problem, Transitions(problem, narrowed))
     from checker.native.subject import prepare_native
 
@@ -118,7 +126,8 @@ class PythonSubject:
         self._is_relaxed = is_relaxed
         self.operations = len(problem.operations)
         self.steps = len(problem.steps)
-        self.worth_relaxing = NEVER in problem.deadlines and not model.unbounded
+        self.crashed = NEVER in problem.deadlines
+        self.worth_relaxing = self.crashed and not model.unbounded
         self.can_begin_late = transitions.lookahead is not None
 
     def impossible(self) -> Operation | None:
@@ -144,6 +153,10 @@ class PythonSubject:
         problem, transitions = relax(self._all, self._model)
         return PythonSubject(self._all, self._model, problem, transitions, is_relaxed=True)
 
+    def within(self, horizon: int) -> Subject:
+        problem = retire(compile_problem(self._all, self._model), self._model, horizon)
+        return PythonSubject(self._all, self._model, problem, Transitions(problem, self._model))
+
     def states(self) -> int:
         return len(self._transitions.states)
 
@@ -162,7 +175,7 @@ def relax(operations: Sequence[Operation], model: Model[Any]) -> tuple[Problem, 
                 continue
             seen.add(label)
         kept.append(operation)
-    problem = compile_problem(kept, model)
+    problem = retire(compile_problem(kept, model), model)
     return problem, Transitions(problem, model)
 
 

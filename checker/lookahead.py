@@ -52,10 +52,10 @@ def look_ahead(problem: Problem, model: Model[Any]) -> Lookahead | None:
     for step, events in enumerate(problem.steps):
         for number in events.calls:
             print_ = footprints[problem.class_of[number]]
-            deadline = problem.deadlines[number]
+            deadline, lapse = problem.deadlines[number], problem.lapses[number]
             for value in print_.mentions:
                 about = facts[value]
-                about.mentioned_until = max(about.mentioned_until, deadline)
+                about.mentioned_until = max(about.mentioned_until, deadline if lapse == NEVER else lapse - 1)
                 if print_.demands and deadline != NEVER:
                     about.demanded_until = step
             if not isinstance(print_.makes, Nothing):

@@ -58,6 +58,15 @@ NARROW = Pass("breadth-first", frontier_max=128)
 """The first pass: most histories need a handful of configurations, and nothing is as cheap."""
 
 
+HORIZON = 1_024
+"""Most crashed operations take effect soon or never: within so many returns."""
+
+SOON = Pass("soon", frontier_max=1_000, horizon=HORIZON)
+"""Before the first pass, if that would have to keep in mind many crashed operations."""
+
+LONG = 2 * HORIZON
+"""Returns from which on SOON is worth its preparation."""
+
 LATE = (16, 32, 64, 128, 256)
 """How many steps before the furthest return a late pass begins: the nearer, the cheaper, and the less it knows."""
 
@@ -118,7 +127,8 @@ def judge(
     """As `check_operations`, on a meter that is already running."""
     subject = prepare(operations, model, engine)
     if passes is not None:
-        return _search(subject, passes, meter)
+        search = _Search(subject, meter)
+        return search.run(passes) or search.undecided()
     impossible = subject.impossible()
     if impossible is not None:
         statistics = _statistics(subject, meter)
@@ -127,11 +137,14 @@ def judge(
     proposed = find_proposed(model, operations)
     if proposed is not None:
         return Result(Decision.OK, "proposed", _statistics(subject, meter), subject.engine, linearization=proposed)
-    narrow = _search(subject, (NARROW,), meter)
-    if narrow.decision is not Decision.UNKNOWN or meter.spent():
-        return narrow
+    search = _Search(subject, meter)
+    first = (SOON, NARROW) if subject.crashed and subject.steps > LONG else (NARROW,)
     others = passes_for(subject.operations, crashed=subject.worth_relaxing)[1:]
-    return _by_zones(operations, model, subject, meter) or _search(subject, others, meter, narrow)
+    return (
+        search.run(first)
+        or (None if meter.spent() else _by_zones(operations, model, subject, meter) or search.run(others))
+        or search.undecided()
+    )
 
 
 def _by_zones(operations: Sequence[Operation], model: Model[Any], subject: Subject, meter: Meter) -> Result | None:
@@ -146,58 +159,63 @@ def _by_zones(operations: Sequence[Operation], model: Model[Any], subject: Subje
     return Result(Decision.ILLEGAL, "zones", statistics, subject.engine, stuck=unplaced)
 
 
-def _search(subject: Subject, passes: Sequence[Pass], meter: Meter, before: Result | None = None) -> Result:
-    """One pass after another. before: what earlier passes found out, without an answer."""
-    came = _Furthest(None if before is None else before.stuck)
-    relaxed: Subject | None = None
-    last = "none"
-    for how in passes:
-        begin = 0 if how.late is None else came.step - how.late
-        if how.late is not None and not (begin > 0 and subject.can_begin_late):
-            continue
+class _Search:
+    """One pass after another, and how far they came."""
+
+    def __init__(self, subject: Subject, meter: Meter) -> None:
+        self._subject, self._meter = subject, meter
+        self._relaxed: Subject | None = None
+        self._furthest: PassEnd | None = None
+        """Of the exact passes."""
+        self._suspect = 0
+        """The furthest step that any pass reached whose answer is about the whole history."""
+        self._last = "none"
+
+    def run(self, passes: Sequence[Pass]) -> Result | None:
+        """None: no pass has decided."""
+        for how in passes:
+            begin = 0 if how.late is None else self._suspect - how.late
+            if how.late is not None and not (begin > 0 and self._subject.can_begin_late):
+                continue
+            current = self._subject_of(how)
+            end = current.run(how, self._meter, begin)
+            self._last = how.name
+            if end.ending is Ending.LINEARIZED and not how.relaxed and not begin:
+                order = end.linearization()
+                return Result(
+                    Decision.OK, how.name, _statistics(current, self._meter), current.engine, linearization=order
+                )
+            if end.ending is Ending.STUCK and how.horizon is None:
+                return self._illegal(current, how, end)
+            if not how.relaxed and not begin:
+                self._suspect = max(self._suspect, end.step)
+                if how.horizon is None and (self._furthest is None or end.step > self._furthest.step):
+                    self._furthest = end
+            if self._meter.spent():
+                break
+        return None
+
+    def undecided(self) -> Result:
+        """What is known when no pass has decided."""
+        came = None if self._furthest is None else self._furthest.stuck()
+        statistics = _statistics(self._subject, self._meter)
+        return Result(Decision.UNKNOWN, self._last, statistics, self._subject.engine, stuck=came)
+
+    def _subject_of(self, how: Pass) -> Subject:
         if how.relaxed:
-            relaxed = relaxed or subject.relaxed()
-        current = relaxed if how.relaxed and relaxed else subject
-        end = current.run(how, meter, begin)
-        last = how.name
-        if end.ending is Ending.LINEARIZED and not how.relaxed and not begin:
-            order = end.linearization()
-            return Result(Decision.OK, last, _statistics(subject, meter), subject.engine, linearization=order)
-        if end.ending is Ending.STUCK:
-            stuck = came.completing(end.stuck())
-            verified = current.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * meter.configurations))
-            statistics = _statistics(current, meter, hints_verified=verified)
-            return Result(Decision.ILLEGAL, last, statistics, current.engine, stuck=stuck)
-        if not how.relaxed and not begin:
-            came.note(end)
-        if meter.spent():
-            break
-    return Result(Decision.UNKNOWN, last, _statistics(subject, meter), subject.engine, stuck=came.stuck())
+            self._relaxed = self._relaxed or self._subject.relaxed()
+            return self._relaxed
+        return self._subject if how.horizon is None else self._subject.within(how.horizon)
 
-
-class _Furthest:
-    """How far the exact passes came."""
-
-    def __init__(self, stuck: Stuck | None) -> None:
-        self._stuck = stuck
-        self._end: PassEnd | None = None
-        self.step = -1 if stuck is None else stuck.step
-
-    def note(self, end: PassEnd) -> None:
-        if end.step > self.step:
-            self._end, self.step = end, end.step
-
-    def stuck(self) -> Stuck | None:
-        """Written out only now, because it may be long."""
-        return self._stuck if self._end is None else self._end.stuck()
-
-    def completing(self, found: Stuck | None) -> Stuck | None:
-        """What a late pass found, with what it cannot know: how things came about."""
-        known = self.stuck() if found is not None and found.late else None
-        if found is None or known is None:
-            return found
-        survivors = known.survivors if known.step == found.step else ()
-        return replace(found, prefix=known.prefix, survivors=survivors)
+    def _illegal(self, current: Subject, how: Pass, end: PassEnd) -> Result:
+        stuck, known = end.stuck(), self._furthest
+        if stuck is not None and stuck.late and known is not None:  # how things came about, a late pass cannot know
+            came = known.stuck()
+            survivors = came.survivors if came is not None and came.step == stuck.step else ()
+            stuck = replace(stuck, prefix=() if came is None else came.prefix, survivors=survivors)
+        verified = current.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * self._meter.configurations))
+        statistics = _statistics(current, self._meter, hints_verified=verified)
+        return Result(Decision.ILLEGAL, how.name, statistics, current.engine, stuck=stuck)
 
 
 def _statistics(subject: Subject, meter: Meter, *, hints_verified: bool = False) -> Statistics:

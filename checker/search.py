@@ -65,6 +65,9 @@ class Pass:
     configurations_max: int | None = None
     relaxed: bool = False
     """Crashed operations may take effect any number of times. STUCK is then still right, LINEARIZED says nothing."""
+    horizon: int | None = None
+    """Crashed operations are given up so many steps after their call. LINEARIZED is then still right, STUCK says
+    nothing; but it is probably where an exact pass would be stuck."""
     late: int | None = None
     """Begin so many steps before the furthest one that was reached, as if anything had happened until then. STUCK is
     still right, LINEARIZED says nothing."""
@@ -122,14 +125,14 @@ class OpenClass:
         self.kind = kind
         self.constant = constant
         self.mask = 0
-        self.queue: list[tuple[int, int]] = []
-        """(deadline, bit), earliest first."""
+        self.queue: list[tuple[int, int, int]] = []
+        """(until when it is open, operation, bit), earliest first; of those that stay open, the one called first."""
 
     def choices(self, live: int, must: int) -> tuple[int, ...]:
         """Which of the operations in `live` are worth using: the one that must return first, and one that need not if
         it would be lost earlier. For a constant class the earliest alone. (Exchange argument: docs/checker.md.)"""
         spare = 0
-        for _, bit in self.queue:
+        for _, _, bit in self.queue:
             if live & bit:
                 if self.constant:
                     return (bit,)
@@ -161,11 +164,15 @@ class OpenOperations:
             if self._place >= 0:
                 self._leave(steps[self._place].returning)
             self._place += 1
+            for number in steps[self._place].lapsing:
+                self._leave(number)
             for number in steps[self._place].calls:
                 self._enter(number)
         while self._place > place:
             for number in steps[self._place].calls:
                 self._leave(number)
+            for number in steps[self._place].lapsing:
+                self._enter(number)
             self._place -= 1
             self._enter(steps[self._place].returning)
 
@@ -181,7 +188,7 @@ class OpenOperations:
         if opened is None:
             opened = self.changing[kind] = OpenClass(kind, constant=traits.constant)
         opened.mask |= bit
-        opened.queue.append((deadline, bit))
+        opened.queue.append((min(deadline, problem.lapses[number]), number, bit))
         opened.queue.sort()
         if deadline == NEVER:
             self.crashed |= bit
@@ -199,7 +206,7 @@ class OpenOperations:
             return
         opened = self.changing[kind]
         opened.mask &= ~bit
-        opened.queue.remove((problem.deadlines[number], bit))
+        opened.queue.remove((min(problem.deadlines[number], problem.lapses[number]), number, bit))
         if not opened.mask:
             del self.changing[kind]
         self.absorbable &= ~bit
@@ -263,7 +270,7 @@ def arrive(
     problem: Problem, transitions: Transitions, step: int, configurations: Sequence[Configuration]
 ) -> list[Configuration]:
     """Configurations after the calls of `step`: an observer that is legal at once is done at once, the rest is open."""
-    called_must = called_may = 0
+    called_must = called_may = lapsed = 0
     observers: list[tuple[int, int]] = []
     for number in problem.steps[step].calls:
         kind, bit = problem.class_of[number], problem.bits[number]
@@ -273,6 +280,8 @@ def arrive(
         called_may |= bit
         if problem.deadlines[number] != NEVER:
             called_must |= bit
+    for number in problem.steps[step].lapsing:
+        lapsed |= problem.bits[number]
     arrived: list[Configuration] = []
     facts, elsewhere = transitions.facts, transitions.elsewhere
     for found, must, may, trail in configurations:
@@ -281,7 +290,7 @@ def arrive(
         for kind, bit in observers:
             if transitions.step(state, kind) < 0:
                 owed |= bit
-        arrived.append((state, owed, may | called_may, trail))
+        arrived.append((state, owed, may & ~lapsed | called_may, trail))
     return arrived
 
 
@@ -414,10 +423,10 @@ class Search:
     def _moves(self, configuration: Configuration, step: int) -> list[tuple[int, int, bool]]:
         """Which open operations are worth applying next: (state after, bit, whether the operation is constant)."""
         state, must, may, _ = configuration
-        transitions, deadlines, holder = self._transitions, self._problem.deadlines, self._open.holder
+        transitions, problem, holder = self._transitions, self._problem, self._open.holder
         row, facts, elsewhere = transitions.rows[state], transitions.facts, transitions.elsewhere
         moves: list[tuple[int, int, bool]] = []
-        unasked: list[tuple[int, int]] = []
+        unasked: list[tuple[int, int, int]] = []
         for group in self._open.changing.values():
             live = may & group.mask
             if not live:
@@ -431,13 +440,14 @@ class Search:
             if facts and facts[after].mentioned_until < step:
                 after = elsewhere
                 if group.constant:  # all such writes are one class: the earliest deadline will do
-                    unasked.append((deadlines[holder[choices[0]]], choices[0]))
+                    number = holder[choices[0]]
+                    unasked.append((min(problem.deadlines[number], problem.lapses[number]), number, choices[0]))
                     continue
             for used in choices:
                 if after != state or must & used or group.constant:
                     moves.append((after, used, group.constant))
         if unasked:
-            moves.append((elsewhere, min(unasked)[1], True))
+            moves.append((elsewhere, min(unasked)[2], True))
         return moves
 
     def _stranded(self, about: ValueFacts, step: int, owed: int, left: int) -> bool:

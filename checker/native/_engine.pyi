@@ -18,12 +18,14 @@ def compile_registers(
     outcomes: tuple[Outcome, Outcome, Outcome],
     elsewhere: object,
     mismatch: str,
+    horizon: int,
     /,
 ) -> Problem | None: ...
 def compile_table(
     operations: tuple[Operation, ...],
     class_of: tuple[int, ...],
     traits: tuple[int, ...],
+    lapses: tuple[int, ...],
     transitions: Transitions,
     looks_ahead: bool,
     /,

@@ -135,7 +135,8 @@ static bool read_rank(PyObject *operation, PyObject *name, int64_t *to) {
     return !PyErr_Occurred();
 }
 
-static bool fill_table(Subject *subject, PyObject *class_of, PyObject *traits, int64_t *called, int64_t *returned) {
+static bool fill_table(Subject *subject, PyObject *class_of, PyObject *traits, PyObject *lapses, int64_t *called,
+                       int64_t *returned) {
     Problem *p = &subject->problem;
     PyObject *call_order = PyUnicode_InternFromString("call_order");
     PyObject *return_order = PyUnicode_InternFromString("return_order");
@@ -145,6 +146,12 @@ static bool fill_table(Subject *subject, PyObject *class_of, PyObject *traits, i
         filled = operation && kind && read_rank(operation, call_order, &called[i]) &&
                  read_rank(operation, return_order, &returned[i]);
         if (filled) p->class_of[i] = (int32_t)PyLong_AsLong(kind), p->source[i] = i;
+        PyObject *lapse = filled ? PyTuple_GetItem(lapses, i) : NULL;
+        filled = lapse != NULL;
+        if (filled) {
+            long long step = PyLong_AsLongLong(lapse);
+            p->lapse[i] = step > NEVER ? NEVER : (int32_t)step;
+        }
         filled = filled && !PyErr_Occurred();
     }
     for (int32_t i = 0; filled && i < p->classes; i++) {
@@ -157,16 +164,16 @@ static bool fill_table(Subject *subject, PyObject *class_of, PyObject *traits, i
 }
 
 PyDoc_STRVAR(compile_table_doc,
-    "compile_table(operations, class_of, traits, transitions, looks_ahead) -> problem\n\n"
+    "compile_table(operations, class_of, traits, lapses, transitions, looks_ahead) -> problem\n\n"
     "A problem whose model is asked through `transitions` (checker.transitions.Transitions), once for each pair.\n"
     "traits: per class, 1 observer + 2 total + 4 constant.");
 
 static PyObject *compile_table(PyObject *module, PyObject *args) {
-    PyObject *operations, *class_of, *traits, *transitions;
+    PyObject *operations, *class_of, *traits, *lapses, *transitions;
     int looks_ahead;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!O!O!Op", &PyTuple_Type, &operations, &PyTuple_Type, &class_of, &PyTuple_Type, &traits,
-                          &transitions, &looks_ahead))
+    if (!PyArg_ParseTuple(args, "O!O!O!O!Op", &PyTuple_Type, &operations, &PyTuple_Type, &class_of, &PyTuple_Type, &traits,
+                          &PyTuple_Type, &lapses, &transitions, &looks_ahead))
         return NULL;
     Subject *subject = calloc(1, sizeof *subject);
     if (!subject) return PyErr_NoMemory();
@@ -175,12 +182,12 @@ static PyObject *compile_table(PyObject *module, PyObject *args) {
     p->operations = (int32_t)PyTuple_Size(operations), p->classes = (int32_t)PyTuple_Size(traits);
     size_t room = (size_t)p->operations + 1;
     p->class_of = malloc(sizeof *p->class_of * room), p->source = malloc(sizeof *p->source * room);
-    p->traits = malloc((size_t)p->classes + 1);
+    p->traits = malloc((size_t)p->classes + 1), p->lapse = malloc(sizeof *p->lapse * room);
     p->oracle.ask = ask_python, p->oracle.host = subject;
     p->oracle.looks_ahead = looks_ahead, p->oracle.elsewhere = looks_ahead ? 1 : BROKEN;
     int64_t *called = malloc(sizeof *called * room), *returned = malloc(sizeof *returned * room);
-    bool built = p->class_of && p->source && p->traits && called && returned;
-    if (built) built = fill_table(subject, class_of, traits, called, returned) && problem_build(p, called, returned);
+    bool built = p->class_of && p->source && p->traits && p->lapse && called && returned;
+    if (built) built = fill_table(subject, class_of, traits, lapses, called, returned) && problem_build(p, called, returned, 0);
     free(called), free(returned);
     if (built && looks_ahead) built = read_facts(subject);
     if (built) return subject_wrap(subject);
@@ -377,7 +384,7 @@ static PyObject *open_operations(const Subject *subject, const uint64_t *c, int3
     bool listed = must && may;
     for (int32_t i = 0; listed && i < p->calls_from[step + 1]; i++) {
         int32_t number = p->calls[i], slot = p->slot[number];
-        if (p->deadline[number] < step) continue;
+        if (p->deadline[number] < step || p->lapse[number] <= step) continue;
         bool owes = c[1 + (slot >> 6)] >> (slot & 63) & 1, offers = c[1 + p->words + (slot >> 6)] >> (slot & 63) & 1;
         if (!owes && !offers) continue;
         PyObject *operation = operation_at(subject, number);

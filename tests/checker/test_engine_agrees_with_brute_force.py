@@ -41,6 +41,12 @@ PORTFOLIOS: dict[str, tuple[Pass, ...] | None] = {
         Pass("breadth-first", frontier_max=2),
         Pass("depth-first", width=1),
     ),
+    "soon": (
+        Pass("soon-1", horizon=1),
+        Pass("soon-2", width=1, horizon=2),
+        Pass("late-1", late=1),
+        Pass("depth-first", width=2),
+    ),
     "late": (
         Pass("depth-first", width=1, configurations_max=6),
         Pass("late-1", late=1),

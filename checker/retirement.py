@@ -1,0 +1,87 @@
+"""From which step on nobody needs a crashed operation any more: its place is then free for others.
+
+Exact for models with a `footprint` (rule 15 of docs/checker.md). With a horizon, crashed operations are given up that
+many steps after their call whether or not they are needed: what is then found legal is legal, *stuck* says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from checker.model import ELSEWHERE, Footprint, Model, Nothing
+from checker.problem import NEVER, Problem, give_bits
+
+__all__ = ["retire"]
+
+
+def retire(problem: Problem, model: Model[Any], horizon: int | None = None) -> Problem:
+    """`problem` with the step at which each crashed operation lapses."""
+    called: dict[int, int] = {}
+    for place, step in enumerate(problem.steps):
+        called.update((number, place) for number in step.calls if problem.deadlines[number] == NEVER)
+    if not called:
+        return problem
+    lapses = [NEVER] * len(problem.operations)
+    for number, unneeded in _unneeded(problem, model, called).items():
+        lapses[number] = unneeded
+    if horizon is not None:
+        for number, place in called.items():
+            lapses[number] = min(lapses[number], place + horizon)
+    lapsing: list[list[int]] = [[] for _ in problem.steps]
+    for number in called:
+        if lapses[number] < len(lapsing):
+            lapsing[lapses[number]].append(number)
+        else:
+            lapses[number] = NEVER
+    steps = tuple(
+        replace(step, lapsing=tuple(sorted(numbers))) if numbers else step
+        for step, numbers in zip(problem.steps, lapsing, strict=True)
+    )
+    return replace(problem, steps=steps, lapses=tuple(lapses), bits=give_bits(len(lapses), steps))
+
+
+def _unneeded(problem: Problem, model: Model[Any], called: dict[int, int]) -> dict[int, int]:
+    """Per crashed operation: the first step at which its value is told from others by nothing that counts."""
+    if model.footprint is None:
+        return {}
+    prints = tuple(model.footprint(operation) for operation in problem.classes)
+    if not all(_can_do_without(problem, model, prints, number) for number in range(len(problem.operations))):
+        return {}
+    asked: dict[Hashable, int] = {}
+    shunned = -1
+    for number, deadline in enumerate(problem.deadlines):
+        print_ = prints[problem.class_of[number]]
+        if deadline == NEVER:
+            continue
+        if print_.shuns:
+            shunned = max(shunned, deadline)
+        for value in print_.mentions:
+            asked[value] = max(asked.get(value, -1), deadline)
+    found: dict[int, int] = {}
+    changed = True
+    while changed:
+        changed = False
+        for number in reversed(called):
+            print_ = prints[problem.class_of[number]]
+            last = max(asked.get(print_.makes, -1), shunned, called[number])
+            found[number] = last + 1
+            for value in print_.mentions:
+                if asked.get(value, -1) < last:
+                    asked[value] = last
+                    changed = True
+    return found
+
+
+def _can_do_without(problem: Problem, model: Model[Any], prints: Sequence[Footprint], number: int) -> bool:
+    """The argument for leaving out a crashed operation holds for its neighbour `number`."""
+    kind = problem.class_of[number]
+    print_, traits = prints[kind], problem.traits[kind]
+    if traits.observer:
+        return True
+    if print_.shuns or isinstance(print_.makes, Nothing):
+        return False
+    if traits.constant or print_.demands:
+        return True
+    return problem.deadlines[number] == NEVER and model.step(ELSEWHERE, problem.operations[number]) == ELSEWHERE
