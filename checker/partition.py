@@ -46,12 +46,19 @@ class Budget:
     """How much work a check may take before it answers *unknown*."""
 
     configurations: int = 1_000_000
-    """Configurations expanded, over all keys; a million take 5 to 20 seconds. Alone it makes the answer repeatable."""
+    """Configurations expanded, over all keys; a million take a second, 5 to 20 with the pure Python engine. Without
+    `seconds` the answer is repeatable."""
     seconds: float | None = None
     """Wall-clock limit in addition; None: none. With it, a slow machine may answer *unknown* sooner than a fast one."""
+    per_operation: int = 0
+    """So many more for each operation: what is easy needs a few, however long the history is."""
+
+    def limit(self, operations: int) -> int:
+        """Configurations for a history of so many operations."""
+        return self.configurations + self.per_operation * operations
 
 
-DEFAULT_BUDGET = Budget()
+DEFAULT_BUDGET = Budget(per_operation=30)
 
 
 NARROW = Pass("breadth-first", frontier_max=128)
@@ -105,15 +112,16 @@ def check_operations(
     Raises IllFormedHistory for an operation that the model does not know, ModelError for a wrong hint,
     EngineUnavailable if the engine asked for is not there.
     """
-    return judge(operations, model, start_meter(budget), passes, engine=engine)
+    return judge(operations, model, start_meter(budget, len(operations)), passes, engine=engine)
 
 
-def start_meter(budget: Budget) -> Meter:
-    """A meter whose seconds begin now."""
+def start_meter(budget: Budget, operations: int) -> Meter:
+    """A meter for so many operations, whose seconds begin now."""
+    limit = budget.limit(operations)
     if budget.seconds is None:
-        return Meter(budget.configurations)
+        return Meter(limit)
     clock: Callable[[], float] = time.monotonic  # noqa: TID251  only for a caller who asks for a limit in seconds
-    return Meter(budget.configurations, clock=clock, deadline=clock() + budget.seconds)
+    return Meter(limit, clock=clock, deadline=clock() + budget.seconds)
 
 
 def judge(
