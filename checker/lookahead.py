@@ -49,17 +49,27 @@ def look_ahead(problem: Problem, model: Model[Any]) -> Lookahead | None:
     footprints = tuple(model.footprint(operation) for operation in problem.classes)
     facts: dict[Hashable, ValueFacts] = {}
     _name_classes(footprints, facts)
+    last_open, last_called, last_owed = ([-1] * len(footprints) for _ in range(3))
+    class_of, deadlines, lapses = problem.class_of, problem.deadlines, problem.lapses
     for step, events in enumerate(problem.steps):
         for number in events.calls:
-            print_ = footprints[problem.class_of[number]]
-            deadline, lapse = problem.deadlines[number], problem.lapses[number]
-            for value in print_.mentions:
-                about = facts[value]
-                about.mentioned_until = max(about.mentioned_until, deadline if lapse == NEVER else lapse - 1)
-                if print_.demands and deadline != NEVER:
-                    about.demanded_until = step
-            if not isinstance(print_.makes, Nothing):
-                facts[print_.makes].made_until = step
+            kind, until = class_of[number], deadlines[number]
+            last_called[kind] = step
+            if until != NEVER:
+                last_owed[kind] = step
+            elif lapses[number] != NEVER:
+                until = lapses[number] - 1
+            if last_open[kind] < until:
+                last_open[kind] = until
+    for kind, print_ in enumerate(footprints):
+        for value in print_.mentions:
+            about = facts[value]
+            about.mentioned_until = max(about.mentioned_until, last_open[kind])
+            if print_.demands:
+                about.demanded_until = max(about.demanded_until, last_owed[kind])
+        if not isinstance(print_.makes, Nothing):
+            about = facts[print_.makes]
+            about.made_until = max(about.made_until, last_called[kind])
     return Lookahead(facts, footprints)
 
 

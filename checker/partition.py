@@ -61,8 +61,14 @@ class Budget:
 DEFAULT_BUDGET = Budget(per_operation=30)
 
 
-NARROW = Pass("breadth-first", frontier_max=128)
+GLANCE = Pass("breadth-first", frontier_max=8)
 """The first pass: most histories need a handful of configurations, and nothing is as cheap."""
+
+DIVE_MAX = 2_000
+"""Operations up to which it is worth trying whether the first guesses hold: diving keeps all steps in mind."""
+
+NARROW = Pass("breadth-first", frontier_max=128)
+"""Before anything that needs preparation."""
 
 
 HORIZON = 1_024
@@ -78,10 +84,17 @@ LATE = (16, 32, 64, 128, 256)
 """How many steps before the furthest return a late pass begins: the nearer, the cheaper, and the less it knows."""
 
 
-def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
-    """The sequence of passes: each is exact or safely one-sided; the last one decides if the budget lasts.
+def first_passes(subject: Subject) -> tuple[Pass, ...]:
+    """What decides nearly all histories."""
+    soon = (SOON,) if subject.crashed and subject.steps > LONG else ()
+    dive = (Pass("dive", width=1, burst=1, configurations_max=2 * subject.operations),)
+    return (*soon, GLANCE, *(dive if subject.operations <= DIVE_MAX else ()), NARROW)
 
-    Before all passes comes `Model.impossible`, which needs no search; after the first one come zones
+
+def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
+    """The passes after the first ones: each is exact or safely one-sided; the last one decides if the budget lasts.
+
+    Before all passes comes `Model.impossible`, which needs no search; between the first ones and these come zones
     (`checker.zones`), which need none either but more preparation.
     A witness is cheap to find depth-first where breadth-first drowns. A violation is cheap to prove where it is, from a
     few returns before the one where the search was stuck; crashed operations drown the proof, unless they may be used
@@ -89,7 +102,6 @@ def passes_for(operations: int, *, crashed: bool) -> tuple[Pass, ...]:
     """
     relaxed = (Pass("relaxed", frontier_max=2_000, relaxed=True),) if crashed else ()
     return (
-        NARROW,
         Pass("depth-first", width=4, configurations_max=5_000 + 10 * operations),
         *(Pass(f"late-{steps}", frontier_max=256, relaxed=crashed, late=steps) for steps in LATE),
         *relaxed,
@@ -146,13 +158,12 @@ def judge(
     if proposed is not None:
         return Result(Decision.OK, "proposed", _statistics(subject, meter), subject.engine, linearization=proposed)
     search = _Search(subject, meter)
-    first = (SOON, NARROW) if subject.crashed and subject.steps > LONG else (NARROW,)
-    others = passes_for(subject.operations, crashed=subject.worth_relaxing)[1:]
-    return (
-        search.run(first)
-        or (None if meter.spent() else _by_zones(operations, model, subject, meter) or search.run(others))
-        or search.undecided()
-    )
+    found = search.run(first_passes(subject))
+    if found is None and not meter.spent():
+        found = _by_zones(operations, model, subject, meter) or search.run(
+            passes_for(subject.operations, crashed=subject.worth_relaxing)
+        )
+    return found or search.undecided()
 
 
 def _by_zones(operations: Sequence[Operation], model: Model[Any], subject: Subject, meter: Meter) -> Result | None:

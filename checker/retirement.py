@@ -47,17 +47,21 @@ def _unneeded(problem: Problem, model: Model[Any], called: dict[int, int]) -> di
     if model.footprint is None:
         return {}
     prints = tuple(model.footprint(operation) for operation in problem.classes)
-    if not all(_can_do_without(problem, model, prints, number) for number in range(len(problem.operations))):
+    returned: dict[int, int] = {}
+    for number, deadline in enumerate(problem.deadlines):
+        if deadline != NEVER and returned.get(kind := problem.class_of[number], -1) < deadline:
+            returned[kind] = deadline
+    crashed = {problem.class_of[number] for number in called}
+    if not all(_can_do_without(problem, model, prints, kind, completed=True) for kind in returned):
+        return {}
+    if not all(_can_do_without(problem, model, prints, kind, completed=False) for kind in crashed):
         return {}
     asked: dict[Hashable, int] = {}
     shunned = -1
-    for number, deadline in enumerate(problem.deadlines):
-        print_ = prints[problem.class_of[number]]
-        if deadline == NEVER:
-            continue
-        if print_.shuns:
+    for kind, deadline in returned.items():
+        if prints[kind].shuns:
             shunned = max(shunned, deadline)
-        for value in print_.mentions:
+        for value in prints[kind].mentions:
             asked[value] = max(asked.get(value, -1), deadline)
     found: dict[int, int] = {}
     changed = True
@@ -74,9 +78,10 @@ def _unneeded(problem: Problem, model: Model[Any], called: dict[int, int]) -> di
     return found
 
 
-def _can_do_without(problem: Problem, model: Model[Any], prints: Sequence[Footprint], number: int) -> bool:
-    """The argument for leaving out a crashed operation holds for its neighbour `number`."""
-    kind = problem.class_of[number]
+def _can_do_without(
+    problem: Problem, model: Model[Any], prints: Sequence[Footprint], kind: int, *, completed: bool
+) -> bool:
+    """The argument for leaving out a crashed operation holds beside operations of this class."""
     print_, traits = prints[kind], problem.traits[kind]
     if traits.observer:
         return True
@@ -84,4 +89,4 @@ def _can_do_without(problem: Problem, model: Model[Any], prints: Sequence[Footpr
         return False
     if traits.constant or print_.demands:
         return True
-    return problem.deadlines[number] == NEVER and model.step(ELSEWHERE, problem.operations[number]) == ELSEWHERE
+    return not completed and model.step(ELSEWHERE, problem.classes[kind]) == ELSEWHERE
