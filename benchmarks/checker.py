@@ -9,7 +9,8 @@ process of its own, so that memory is its own.
 PATH is an executable that calls Porcupine: `PATH MODEL LIMIT_SECONDS REPEATS FILE…`, MODEL being `cas-register` (files
 in Jepsen's log text), `kv` or `fifo-queue` (Clojure-like maps, as in Porcupine's own test data; a queue's `get` is a
 dequeue). It prints, per file, `{"file": …, "verdict": "ok|illegal|unknown", "seconds": …}`, timing Porcupine's check
-alone, the median of REPEATS after one garbage collection, as on this side. Both run one after the other on the same file; verdicts that contradict each other end the benchmark.
+alone, the median of REPEATS after one garbage collection, as on this side. Both run one after the other on the same
+file; verdicts that contradict each other end the benchmark.
 """
 
 from __future__ import annotations

@@ -56,11 +56,19 @@ def _unneeded(problem: Problem, model: Model[Any], called: dict[int, int]) -> di
         return {}
     if not all(_can_do_without(problem, model, prints, kind, completed=False) for kind in crashed):
         return {}
+    return _settle(problem, prints, returned, called)
+
+
+def _settle(
+    problem: Problem, prints: Sequence[Footprint], returned: dict[int, int], called: dict[int, int]
+) -> dict[int, int]:
+    """The least answer: a crashed operation asks for a value only as long as somebody needs what it makes of it.
+
+    returned: class -> when the last of it returns. called: crashed operation -> when it is called.
+    """
+    shunned = max((deadline for kind, deadline in returned.items() if prints[kind].shuns), default=-1)
     asked: dict[Hashable, int] = {}
-    shunned = -1
     for kind, deadline in returned.items():
-        if prints[kind].shuns:
-            shunned = max(shunned, deadline)
         for value in prints[kind].mentions:
             asked[value] = max(asked.get(value, -1), deadline)
     found: dict[int, int] = {}

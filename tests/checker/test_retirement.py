@@ -81,7 +81,10 @@ MUTANTS = {
         "            for value in print_.mentions:\n                if",
         "            for value in ():\n                if",
     ),
-    "those who need another value are forgotten": ("shunned = max(shunned, deadline)", "shunned = -1"),
+    "those who need another value are forgotten": (
+        "if prints[kind].shuns), default=-1)",
+        "if not prints), default=-1)",
+    ),
 }
 """Hand-made faults: (text of checker/retirement.py, what it becomes)."""
 
