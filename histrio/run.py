@@ -20,7 +20,6 @@ from histrio.planning import workload_options
 from histrio.recorder import Recorder
 from histrio.registries import ENVIRONMENTS, SYSTEMS
 from histrio.store import RunDirectory
-from histrio.systems.system import SimulatedSystem
 from histrio.trial import Trial, spec_to_json
 from histrio.version import VERSION
 from nemesis.injector import Injector
@@ -45,7 +44,6 @@ def execute(
     record = _run_record(trial, directory)
     directory.write_run(record)
     directory.write_plan(trial.plan)
-    system = _prepare(trial)
     injector = Injector(trial.plan, trial.plan.seed)
     engine = Engine(trial, workload_named(trial.plan.workload), workload_options(trial.spec), injector)
     world = environment or ENVIRONMENTS[trial.spec.environment]
@@ -53,7 +51,7 @@ def execute(
     try:
         for planned in _planned(trial):
             recorder.fault(planned)
-        conducted = world.conduct(trial, system, engine, recorder, on_progress)
+        conducted = world.conduct(trial, SYSTEMS[trial.spec.system], engine, recorder, directory.path, on_progress)
     except Exception as error:
         directory.mark_end(RunEnd(time_ns=0, reason="error", error=f"{type(error).__name__}: {error}"))
         raise
@@ -70,11 +68,6 @@ def _resolved(plan: Plan, injector: Injector) -> Plan:
     hit = {outcome.id: outcome.resolved for outcome in injector.outcomes()}
     faults = tuple(msgspec.structs.replace(fault, resolved=hit[fault.id] or None) for fault in plan.faults)
     return msgspec.structs.replace(plan, faults=faults)
-
-
-def _prepare(trial: Trial) -> SimulatedSystem:
-    spec = trial.spec
-    return SYSTEMS[spec.system].simulated(seed=spec.seed, nodes=trial.nodes, options=spec.system_options, bug=spec.bug)
 
 
 def _planned(trial: Trial) -> list[FaultPlanned]:

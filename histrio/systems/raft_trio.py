@@ -83,6 +83,10 @@ class RaftTrio:
             node=node, translate=translate, session=lambda process: RaftTrioSession(timeout_ns=timeout_ns)
         )
 
+    def deployed(self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None) -> None:
+        """Not yet: the harness has no real world to run it in."""
+        return None
+
 
 class SimulatedRaftNode:
     """One incarnation of a raft_trio node as the simulator wants it (`SimNode`)."""
