@@ -1,7 +1,7 @@
 """The border between a real world and what breaks it: the nodes of one run as processes that can be hurt.
 
 `local` and `docker` each implement `Cluster`; the driver (`real_world`) and the mechanisms, which are the same in both,
-know nothing else of them. Nothing here touches anything. All times are nanoseconds of the harness's one monotonic clock.
+know nothing else of them. Nothing here touches anything. All times are nanoseconds of the harness's one clock.
 """
 
 from __future__ import annotations
