@@ -1,7 +1,7 @@
 """Carries a planned trial out: into a run directory (`execute`), or to records that nobody keeps (`carry_out`).
 
-In a run directory the order is the promise: what is decided is on disk before anything starts, every record as it happens, and the end
-mark last. A harness that dies leaves a directory that `check` and `report` accept.
+In a run directory the order is the promise: what is decided is on disk before anything starts, every record as it
+happens, and the end mark last. A harness that dies leaves a directory that `check` and `report` accept.
 """
 
 from __future__ import annotations
