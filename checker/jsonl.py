@@ -46,7 +46,10 @@ class JsonlWriter:
         A disk that is nearly full takes a part of what it is given: the rest is tried again, and if that fails, the
         part is taken back, so that the file ends with a whole line.
         """
-        lines = self._encoder.encode_lines(records)
+        self.append_lines(self._encoder.encode_lines(records))
+
+    def append_lines(self, lines: bytes) -> None:
+        """Write whole lines that are encoded already; as `append`."""
         written = 0
         try:
             while written < len(lines):

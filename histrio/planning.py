@@ -33,6 +33,8 @@ def plan_trial(spec: TrialSpec) -> Trial:
     system = _system(spec)
     if spec.environment not in ENVIRONMENTS:
         raise _absent(spec.environment)
+    if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
+        raise obstacle
     offered = [name for name, obstacle in ENVIRONMENTS[spec.environment].mechanisms.items() if obstacle is None]
     plan, skipped = _plan(spec, offered)
     if plan.nodes != _nodes(spec.nodes):

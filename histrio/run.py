@@ -7,6 +7,7 @@ mark last. A harness that dies leaves a directory that `check` and `report` acce
 from __future__ import annotations
 
 import platform
+import signal
 from collections.abc import Callable
 
 import msgspec
@@ -39,7 +40,8 @@ def execute(
 ) -> None:
     """Run `trial`. `environment`: another one than the trial names, for tests of the harness itself.
 
-    Raises what the harness itself does wrong, after recording it as the run's end.
+    Raises what the harness itself does wrong, after recording it as the run's end. A signal that broke off a run in a
+    real world is raised again when the run is recorded.
     """
     record = _run_record(trial, directory)
     directory.write_run(record)
@@ -47,7 +49,7 @@ def execute(
     injector = Injector(trial.plan, trial.plan.seed)
     engine = Engine(trial, workload_named(trial.plan.workload), workload_options(trial.spec), injector)
     world = environment or ENVIRONMENTS[trial.spec.environment]
-    recorder = Recorder(directory.path)
+    recorder = Recorder(directory.path, clock=world.clock)
     try:
         for planned in _planned(trial):
             recorder.fault(planned)
@@ -61,6 +63,8 @@ def execute(
     directory.write_run(
         msgspec.structs.replace(record, phases=conducted.phases, exits=conducted.exits, end=conducted.end)
     )
+    if conducted.signal is not None:
+        signal.raise_signal(conducted.signal)
 
 
 def _resolved(plan: Plan, injector: Injector) -> Plan:
