@@ -34,6 +34,10 @@ class LineWriter(Protocol):
         """Take `records`, in order, all of them or none."""
         ...
 
+    def append_lines(self, lines: bytes) -> None:
+        """Take whole lines that are encoded already; as `append`."""
+        ...
+
     def close(self) -> None:
         """Nothing more comes."""
         ...
@@ -58,7 +62,10 @@ class JsonlWriter:
         A disk that is nearly full takes a part of what it is given: the rest is tried again, and if that fails, the
         part is taken back, so that the file ends with a whole line.
         """
-        lines = self._encoder.encode_lines(records)
+        self.append_lines(self._encoder.encode_lines(records))
+
+    def append_lines(self, lines: bytes) -> None:
+        """Write whole lines that are encoded already; as `append`."""
         written = 0
         try:
             while written < len(lines):
@@ -85,7 +92,11 @@ class JsonlMemory:
 
     def append(self, *records: msgspec.Struct) -> None:
         """Take `records`, in order."""
-        self._parts.append(self._encoder.encode_lines(records))
+        self.append_lines(self._encoder.encode_lines(records))
+
+    def append_lines(self, lines: bytes) -> None:
+        """Take whole lines that are encoded already."""
+        self._parts.append(lines)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -75,7 +75,8 @@ def _catalogue() -> Catalogue:
 
 
 ENVIRONMENTS_ABOUT = {
-    "sim": "nodes, clients, network, disks and clocks simulated in one process; same seed, same bytes"
+    "sim": "nodes, clients, network, disks and clocks simulated in one process; same seed, same bytes",
+    "local": "processes of this machine, each in a network namespace of its own",
 }
 SYSTEMS_ABOUT = {"raft_trio": "a Raft key-value store on trio"}
 FORMATS_ABOUT = {

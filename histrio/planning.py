@@ -35,6 +35,8 @@ def plan_trial(spec: TrialSpec) -> Trial:
     system = _system(spec)
     if spec.environment not in ENVIRONMENTS:
         raise _absent(spec.environment)
+    if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
+        raise obstacle
     plan, skipped = _plan(spec, ENVIRONMENTS[spec.environment].mechanisms)
     if plan.nodes != _nodes(spec.nodes):
         spec = msgspec.structs.replace(spec, nodes=len(plan.nodes))

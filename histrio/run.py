@@ -7,6 +7,7 @@ happens, and the end mark last. A harness that dies leaves a directory that `che
 from __future__ import annotations
 
 import platform
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ class CarriedOut:
     """run.json, with phases, exits and end."""
     plan: Plan
     """With the nodes that each fault hit: a reader's help, ignored on replay."""
+    signal: int | None
+    """What broke it off."""
 
 
 def execute(
@@ -51,14 +54,16 @@ def execute(
 ) -> None:
     """Run `trial`. `environment`: another one than the trial names, for tests of the harness itself.
 
-    Raises what the harness itself does wrong, after recording it as the run's end.
+    Raises what the harness itself does wrong, after recording it as the run's end. A signal that broke off a run in a
+    real world is raised again when the run is recorded.
     """
     record = run_record(trial, name=directory.path.parent.name, started_at=directory.started_at.isoformat())
     directory.write_run(record)
     directory.write_plan(trial.plan)
-    recorder = Recorder.in_directory(directory.path)
+    world = environment or ENVIRONMENTS[trial.spec.environment]
+    recorder = Recorder.in_directory(directory.path, clock=world.clock)
     try:
-        carried = carry_out(trial, record, recorder, directory.path, on_progress, environment)
+        carried = carry_out(trial, record, recorder, directory.path, on_progress, world)
     except Exception as error:
         directory.mark_end(RunEnd(time_ns=0, reason="error", error=f"{type(error).__name__}: {error}"))
         raise
@@ -66,6 +71,8 @@ def execute(
         recorder.close()
     directory.write_plan(carried.plan)
     directory.write_run(carried.record)
+    if carried.signal is not None:
+        signal.raise_signal(carried.signal)
 
 
 def carry_out(
@@ -87,7 +94,7 @@ def carry_out(
         recorder.fault(planned)
     conducted = world.conduct(trial, SYSTEMS[trial.spec.system], engine, recorder, folder, on_progress)
     done = msgspec.structs.replace(record, phases=conducted.phases, exits=conducted.exits, end=conducted.end)
-    return CarriedOut(done, _resolved(trial.plan, injector))
+    return CarriedOut(done, _resolved(trial.plan, injector), conducted.signal)
 
 
 def _resolved(plan: Plan, injector: Injector) -> Plan:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from histrio.engine import Engine
 from histrio.environments.environment import Conducted, Progress
@@ -37,6 +38,11 @@ class SimulatedEnvironment:
     def name(self) -> str:
         """As on the command line."""
         return "sim"
+
+    @property
+    def clock(self) -> Literal["virtual"]:
+        """Time passes only in the simulation."""
+        return "virtual"
 
     @property
     def obstacle(self) -> None:
