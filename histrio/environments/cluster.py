@@ -7,13 +7,24 @@ know nothing else of them. Nothing here touches anything. All times are nanoseco
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from histrio.systems.system import DeployedSystem
 from nemesis.injector import Apply, Probe, Undo
 
-__all__ = ["Cluster", "Counts", "Exit", "RealMechanism", "RealMechanismFactory", "Spoke", "Volume"]
+__all__ = [
+    "Cluster",
+    "Counts",
+    "Exit",
+    "OpenCluster",
+    "RealMechanism",
+    "RealMechanismFactory",
+    "Spoke",
+    "Volume",
+]
 
 Counts = dict[str, int]
 
@@ -84,6 +95,14 @@ class Cluster(Protocol):
         """The disk of its data."""
         ...
 
+    def records(self, node: str) -> Path:
+        """The folder of its configuration and logs as the harness sees it; `NodePlace.records` as the node does."""
+        ...
+
+    def trace(self, node: str) -> Path | None:
+        """The file the node appends its trace to, as the harness sees it; None: the system writes none."""
+        ...
+
     async def start(self, node: str) -> None:
         """Start its process, with the same address and data as before; nothing if it runs.
 
@@ -106,6 +125,24 @@ class Cluster(Protocol):
     async def remount(self, node: str) -> None:
         """Unmount and mount the node's volume again, as at a boot; the node must be down. For volumes with an image."""
         ...
+
+
+class OpenCluster(Protocol):
+    """Makes the cluster of one run: a block in which it exists, with no node started, and after which nothing is left.
+
+    folder: each node leaves its things in a folder of its name there. on_exit: called for every process that ended,
+    planned or not, before the node can be started again. Raises EnvironmentUnavailable, HarnessFailure.
+    """
+
+    def __call__(
+        self,
+        system: DeployedSystem,
+        nodes: tuple[str, ...],
+        folder: Path,
+        *,
+        now_ns: Callable[[], int],
+        on_exit: Callable[[Exit], None],
+    ) -> AbstractAsyncContextManager[Cluster]: ...
 
 
 class RealMechanism(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from checker.records import NodeExit, Phase, RunEnd
 from histrio.engine import Engine
@@ -42,6 +42,8 @@ class Conducted:
     phases: tuple[Phase, ...]
     exits: tuple[NodeExit, ...]
     end: RunEnd
+    signal: int | None = None
+    """The signal that broke the run off, still to be obeyed once all of this is recorded."""
 
 
 class Environment(Protocol):
@@ -50,6 +52,11 @@ class Environment(Protocol):
     @property
     def name(self) -> str:
         """As on the command line."""
+        ...
+
+    @property
+    def clock(self) -> Literal["virtual", "monotonic"]:
+        """What the times in the records are (`checker.records.Header`)."""
         ...
 
     @property

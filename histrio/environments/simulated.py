@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from histrio.engine import Engine
 from histrio.environments.environment import Conducted, Progress
-from histrio.environments.simulated_faults import MECHANISMS, MechanismFactory
+from histrio.environments.simulated_faults import ABSENT, MECHANISMS, MechanismFactory
 from histrio.environments.simulated_world import SimulatedWorld
 from histrio.recorder import Recorder
 from histrio.simulation.errors import EventBudgetSpent
@@ -39,14 +40,19 @@ class SimulatedEnvironment:
         return "sim"
 
     @property
+    def clock(self) -> Literal["virtual"]:
+        """Time passes only in the simulation."""
+        return "virtual"
+
+    @property
     def obstacle(self) -> None:
         """It needs nothing but this process."""
         return None
 
     @property
     def mechanisms(self) -> Mapping[str, str | None]:
-        """Everything the simulator can do, it can do everywhere."""
-        return dict.fromkeys(self.factories)
+        """What the simulator can do, it can do everywhere; what it lacks, it lacks for a reason."""
+        return {**ABSENT, **dict.fromkeys(self.factories)}
 
     def conduct(
         self,
