@@ -36,20 +36,20 @@ def real_services() -> Services:
         replay=_replay,
         check_history=_check_history,
         run_campaign=_run_campaign,
+        build_image=_build_image,
     )
 
 
 def _catalogue() -> Catalogue:
     from checker.formats import Format
     from checker.models import ALIASES, MODELS
-    from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+    from histrio.registries import ENVIRONMENTS, SYSTEMS
     from histrio.systems.raft_trio_bugs import DEMO_BUG
     from nemesis.registry import FAMILIES
     from workloads.registry import WORKLOADS
 
-    absent = [Entry(name=name, about="", unavailable=reason) for name, reason in ABSENT_ENVIRONMENTS.items()]
     return Catalogue(
-        environments=(*(Entry(name=name, about=ENVIRONMENTS_ABOUT[name]) for name in ENVIRONMENTS), *absent),
+        environments=tuple(Entry(name=name, about=ENVIRONMENTS_ABOUT[name]) for name in ENVIRONMENTS),
         systems=tuple(Entry(name=name, about=SYSTEMS_ABOUT[name]) for name in SYSTEMS),
         workloads=tuple(Entry(name=name, about=workload.description) for name, workload in WORKLOADS.items()),
         nemeses=tuple(
@@ -77,6 +77,7 @@ def _catalogue() -> Catalogue:
 ENVIRONMENTS_ABOUT = {
     "sim": "nodes, clients, network, disks and clocks simulated in one process; same seed, same bytes",
     "local": "processes of this machine, each in a network namespace of its own",
+    "docker": "containers on a private bridge network",
 }
 SYSTEMS_ABOUT = {"raft_trio": "a Raft key-value store on trio"}
 FORMATS_ABOUT = {
@@ -151,6 +152,20 @@ def _run_campaign(
         say("compiling the packages, unless it was done before")
         packages = compiled_packages()
     return run_campaign(campaign, Workers(jobs, packages), on_row, budget_s=budget_s)
+
+
+def _build_image(say: Callable[[str], None]) -> str:
+    from histrio.environments.container_image import build_image, connect
+
+    client = connect()
+    try:
+        image = build_image(client, say)
+    finally:
+        client.close()
+    say(
+        "built" if image.built else "it was there already, with this content",
+    )
+    return f"{image.tag}  on {image.base}"
 
 
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 __all__ = ["LAYOUT", "interpreter", "recipe", "write_base"]
 
-LAYOUT = "2"
+LAYOUT = "3"
 """Changes whenever what is put into the archive does."""
 
 PROGRAMS = ("sh", "ls", "cat", "kill")
@@ -30,7 +30,7 @@ _PARTS_OF_LIBC = ("libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "l
 """Empty today, but wheels that were built for older systems are linked with them."""
 
 _FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/tmp")
-_LEFT_OUT = frozenset({"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tests", "tkinter"})
+_LEFT_OUT = frozenset({"ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tests", "tkinter"})
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
     "etc/group": "root:x:0:\n",
@@ -80,8 +80,8 @@ def _python_files() -> list[Path]:
         for path in sorted(root.rglob("*")):
             within = path.relative_to(root)
             skipped = _LEFT_OUT.intersection(within.parts) or within.parts[0].startswith("config-")
-            if path.is_file() and not skipped and path.suffix not in (".a", ".pyc"):
-                found[path] = None
+            if path.is_file() and not skipped and path.suffix != ".a" and ".opt-" not in path.name:
+                found[path] = None  # compiled modules too: a node's start must not take seconds
     return list(found)
 
 

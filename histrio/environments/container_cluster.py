@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 
 import docker
 import trio
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, NotFound
 from docker.types import IPAMConfig, IPAMPool
 
-from histrio.environments.cluster import Exit, Volume
+from histrio.environments.cluster import Exit, OpenCluster, Volume
 from histrio.environments.container_image import LABEL, NodeImage
-from histrio.environments.volumes import make_volume, release_volume, remount
-from histrio.errors import EnvironmentUnavailable, HarnessFailure
+from histrio.environments.volumes import keep_data, make_volume, remount
+from histrio.errors import HarnessFailure
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
 
 __all__ = ["ContainerCluster", "open_containers", "remove_leftovers"]
@@ -40,7 +40,7 @@ _ENVIRON = "environ"
 _SUBNETS = tuple(f"10.77.{third}" for third in range(64))
 _FIRST_ADDRESS = 10
 _STOP_S = 5.0
-_GONE_S = 10.0
+_GONE_S = 20.0  # longer than a fault that keeps a process from dying, as a frozen disk does
 
 T = TypeVar("T")
 
@@ -75,6 +75,7 @@ class ContainerCluster:
         self._incarnations = dict.fromkeys(nodes, 0)
         self._launches: dict[str, Launch] = {}
         self._environs: dict[str, Mapping[str, str]] = {}
+        self._locks = {node: trio.Lock() for node in nodes}
         self._network: Any = None
         self._run = f"histrio-{os.getpid()}-{folder.parent.name}"[:60]
 
@@ -120,6 +121,11 @@ class ContainerCluster:
     def records(self, node: str) -> Path:
         """The folder of its configuration, trace and logs, on this machine."""
         return self._folder / node / "records"
+
+    def trace(self, node: str) -> Path | None:
+        """The file it appends its trace to, on this machine."""
+        name = self._launches[node].trace
+        return None if name is None else self.records(node) / name
 
     # ── making and removing ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -186,8 +192,8 @@ class ContainerCluster:
         self._planned.update(self._nodes)
         for container in self._containers.values():
             await _forgiving(container.remove, force=True, v=True)
-        for volume in self._volumes.values():
-            await release_volume(volume)
+        for node, volume in self._volumes.items():
+            await keep_data(volume, self._folder / node)
         if self._network is not None:
             await _forgiving(self._network.remove)
 
@@ -205,104 +211,97 @@ class ContainerCluster:
 
     async def start(self, node: str) -> None:
         """Start its container; returns when the process exists."""
-        if node in self._pids:
-            return
-        launch, container = self._launches[node], self._containers[node]
-        records = self.records(node)
+        async with self._locks[node]:
+            if node in self._pids:
+                return
+            self._write_start_files(node)
+            self._planned.discard(node)
+            await _call(self._containers[node].start)
+            self._incarnations[node] += 1
+            await self._watch(node)
+
+    def _write_start_files(self, node: str) -> None:
+        launch, records = self._launches[node], self.records(node)
         for name, text in launch.files.items():
             (records / name).write_text(text, encoding="utf-8")
         environ = {**launch.environ, **self._environs.get(node, {})}
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environ.items()]
         (records / _ENVIRON).write_text("".join(lines), encoding="utf-8")
-        self._planned.discard(node)
-        await _call(container.start)
-        self._incarnations[node] += 1
-        await self._watch(node)
 
     async def _watch(self, node: str) -> None:
         """Note the process, and have its end noticed however it comes."""
         state = (await _call(self._client.api.inspect_container, self._containers[node].id))["State"]
         gone = self._gone[node] = trio.Event()
+        self._pids[node] = state["Pid"]
         try:
             descriptor = os.pidfd_open(state["Pid"]) if state["Running"] else None
-        except ProcessLookupError:
+        except ProcessLookupError:  # it has ended already
             descriptor = None
-        if descriptor is None:
-            await self._ended(node, gone)
-            return
-        self._pids[node] = state["Pid"]
         self._nursery.start_soon(self._wait, node, descriptor, gone)
 
-    async def _wait(self, node: str, descriptor: int, gone: trio.Event) -> None:
-        try:
-            await trio.lowlevel.wait_readable(descriptor)
-        finally:
-            os.close(descriptor)
+    async def _wait(self, node: str, descriptor: int | None, gone: trio.Event) -> None:
+        if descriptor is not None:
+            try:
+                await trio.lowlevel.wait_readable(descriptor)
+            finally:
+                os.close(descriptor)
         time_ns = self._now_ns()
+        # The engine must know it, too: a start before that would be refused.
+        code = (await _call(self._containers[node].wait, timeout=_GONE_S))["StatusCode"]
         del self._pids[node]
-        await self._ended(node, gone, time_ns)
-
-    async def _ended(self, node: str, gone: trio.Event, time_ns: int | None = None) -> None:
         planned = node in self._planned
-        reason = "ended by the harness" if planned else await self._reason(node)
+        reason = "ended by the harness" if planned else await self._reason(node, code)
+        self._on_exit(Exit(node, time_ns, reason, planned))
         gone.set()
-        self._on_exit(Exit(node, self._now_ns() if time_ns is None else time_ns, reason, planned))
 
-    async def _reason(self, node: str) -> str:
-        """How the engine says it ended, and the last thing it said itself."""
-        container = self._containers[node]
-        code = (await _call(container.wait, timeout=_GONE_S))["StatusCode"]
+    async def _reason(self, node: str, code: int) -> str:
+        """How it ended, and the last thing it said."""
         how = f"signal {code - 128}" if code > 128 else f"exit code {code}"
-        last = (await _call(container.logs, tail=1)).decode(errors="replace").strip()
+        last = (await _call(self._containers[node].logs, tail=1)).decode(errors="replace").strip()
         return f"{how}: {last}" if last else how
 
     async def kill(self, node: str) -> bool:
         """SIGKILL to the process itself, which is quicker than asking the engine."""
-        return await self._end(node, signal.SIGKILL, _GONE_S)
+        async with self._locks[node]:
+            return await self._end(node, signal.SIGKILL)
 
     async def terminate(self, node: str) -> bool:
         """SIGTERM; after 5 s SIGKILL."""
-        existed = await self._end(node, signal.SIGTERM, _STOP_S)
-        return await self.kill(node) or existed
+        async with self._locks[node]:
+            with trio.move_on_after(_STOP_S):
+                return await self._end(node, signal.SIGTERM)
+            return await self._end(node, signal.SIGKILL) or True
 
-    async def _end(self, node: str, sign: signal.Signals, patience_s: float) -> bool:
+    async def _end(self, node: str, sign: signal.Signals) -> bool:
         pid = self._pids.get(node)
         if pid is None:
             return False
         self._planned.add(node)
         os.kill(pid, sign)
-        with trio.move_on_after(patience_s):
+        with trio.move_on_after(_GONE_S):
             await self._gone[node].wait()
-            await self._stopped(node)
-        return True
-
-    async def _stopped(self, node: str) -> None:
-        """The engine knows it too: a start before that would be refused."""
-        await _call(self._containers[node].wait, timeout=_GONE_S)
+            return True
+        raise HarnessFailure(f"{node} does not end {_GONE_S:g} s after {sign.name}", why="its disk may be frozen")
 
     async def remount(self, node: str) -> None:
         """As at a boot; the node must be down."""
-        assert node not in self._pids, f"{node} runs: its mount would go on in the container"
-        await remount(self._volumes[node])
+        async with self._locks[node]:
+            assert node not in self._pids, f"{node} runs: its mount would go on in the container"
+            await remount(self._volumes[node])
 
 
-@asynccontextmanager
-async def open_containers(
-    client: docker.DockerClient,
-    image: NodeImage,
-    system: DeployedSystem,
-    nodes: tuple[str, ...],
-    folder: Path,
-    *,
-    now_ns: Callable[[], int],
-    on_exit: Callable[[Exit], None],
-    keep: bool = False,
-) -> AsyncIterator[ContainerCluster]:
-    """A cluster that is there, not started, until the block ends. folder: where nodes leave their things.
+def open_containers(client: docker.DockerClient, image: NodeImage, *, keep: bool) -> OpenCluster:
+    """`OpenCluster` of containers made from `image`. keep: leave everything in place at the end."""
 
-    keep: leave everything in place at the end. Raises EnvironmentUnavailable, HarnessFailure.
-    """
-    try:
+    @asynccontextmanager
+    async def open_cluster(
+        system: DeployedSystem,
+        nodes: tuple[str, ...],
+        folder: Path,
+        *,
+        now_ns: Callable[[], int],
+        on_exit: Callable[[Exit], None],
+    ) -> AsyncIterator[ContainerCluster]:
         await _call(remove_leftovers, client)
         async with trio.open_nursery() as nursery:
             cluster = ContainerCluster(client, image, nodes, folder, now_ns=now_ns, on_exit=on_exit, nursery=nursery)
@@ -315,8 +314,8 @@ async def open_containers(
                     if not keep:
                         await cluster.remove()
                 nursery.cancel_scope.cancel()
-    except DockerException as error:
-        raise EnvironmentUnavailable("the Docker Engine refused", why=str(error)) from error
+
+    return open_cluster
 
 
 # ── leftovers ────────────────────────────────────────────────────────────────────────────────────────────────────────

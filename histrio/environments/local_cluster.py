@@ -9,7 +9,6 @@ in any of the namespaces, so that they end too. What breaks nodes is in the mech
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import trio
 import histrio
 from histrio.environments.cluster import Exit, Volume
 from histrio.environments.namespaces import enter, inside, new_network, set_address, set_up, tool
-from histrio.environments.volumes import make_volume, release_volume, remount
+from histrio.environments.volumes import keep_data, make_volume, remount
 from histrio.errors import HarnessFailure
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
 
@@ -176,8 +175,7 @@ class LocalCluster:
             for node in self._processes:
                 nursery.start_soon(self.kill, node)
         for node, volume in self._volumes.items():
-            if volume.image is not None:
-                await _keep_data(volume, self._folder / node)
+            await keep_data(volume, self._folder / node)
         if self._networks:
             with suppress(HarnessFailure):
                 ports = [f"link del port{number}" for number in range(len(self._networks))]
@@ -294,19 +292,6 @@ def _shorten_retransmissions() -> None:
     """In the present network, where the kernel can: else a connection takes as long as the partition to come back."""
     with suppress(OSError):
         _RTO_MAX.write_text(_RTO_MAX_MS, encoding="ascii")
-
-
-async def _keep_data(volume: Volume, folder: Path) -> None:
-    """What is on the disk of a node stays in the run directory; the disk does not."""
-    assert volume.image is not None
-    kept = folder / "data.kept"
-    with suppress(OSError):
-        shutil.copytree(volume.path, kept)
-    await release_volume(volume)
-    volume.image.unlink(missing_ok=True)
-    with suppress(OSError):
-        volume.path.rmdir()
-        kept.rename(volume.path)
 
 
 def _last_line(log: Path) -> str:
