@@ -125,7 +125,7 @@ class Node:
         """Recovers from disk. First call. A log that cannot be trusted or read ends the node (`NodeEffects.failed`)."""
         build = self._build
         try:
-            self._wal, recovered = Wal.recover(execute, self._id, build.codec)
+            self._wal, recovered = Wal.recover(build.disk(execute), self._id, build.codec)
             self._core = RaftCore(
                 self._id, self._config, recovered, rules=build.rules, random=self._random, now_ns=now_ns
             )
@@ -173,7 +173,7 @@ class Node:
         """The file batch `token` was executed. An error ends the node: after a failed sync nothing is certain."""
         if self._failed is not None:
             return
-        if error is not None:
+        if error is not None and not self._build.node_rules.goes_on_after_write_error(error):
             self._failed = f"batch {token} of the log failed: {error}"
             return
         self._wal.done(token)
@@ -259,7 +259,7 @@ class Node:
         for to, messages in self._outbox.items():
             frames.append((to, PeerFrame(node, incarnation, number, tuple(messages))))
             for message in messages:
-                trace.append(Sent(f"{node}.{incarnation}.{number}", _KINDS[type(message)], to, _cause(message)))
+                trace.append(_sent(f"{node}.{incarnation}.{number}", to, message))
                 number += 1
         self._next_message = number
         self._outbox.clear()
@@ -284,11 +284,20 @@ class Node:
         return NodeEffects(trace=self._take_trace(), failed=self._failed)
 
 
+def _sent(name: str, to: NodeId, message: Message) -> Sent:
+    """The trace of a message: the operation it carries first, or what it promises."""
+    match message:
+        case AppendEntriesResponse(term=term, success=True, match_index=match_index):
+            return Sent(name, "appended", to, "", term, match_index)
+        case RequestVoteResponse(term=term, granted=True, pre_vote=False):
+            return Sent(name, "voted", to, "", term, 0, True)
+        case _:
+            return Sent(name, _KINDS[type(message)], to, _cause(message))
+
+
 def _cause(message: Message) -> str:
     """The client operation that a message carries first."""
     match message:
-        case AppendEntriesResponse():
-            return ""
         case AppendEntriesRequest():
             return message.entries[0].operation if message.entries else ""
         case Forward():

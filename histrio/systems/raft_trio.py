@@ -25,6 +25,7 @@ from raft_trio.config import RaftNodeConfig
 from raft_trio.files import FileExecutor
 from raft_trio.messages import PeerFrame
 from raft_trio.node import Node
+from workloads.session import Session
 
 __all__ = ["RAFT_TRIO", "RaftTrio", "SimulatedRaftNode", "translate"]
 
@@ -71,7 +72,8 @@ class RaftTrio:
         self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
     ) -> SimulatedSystem:
         """The build, its configuration and its clients for one simulated run."""
-        build = PLANTED[bug].plant(BUILD) if bug else BUILD
+        planted = PLANTED[bug] if bug else None
+        build = planted.plant(BUILD) if planted else BUILD
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
         timeout_ns = _timeout_ns(options)
 
@@ -79,9 +81,11 @@ class RaftTrio:
             config = configure(node_id=name, cluster_members=nodes)
             return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
 
-        return SimulatedSystem(
-            node=node, translate=translate, session=lambda process: RaftTrioSession(timeout_ns=timeout_ns)
-        )
+        def session(process: int) -> Session:
+            correct = RaftTrioSession(timeout_ns=timeout_ns)
+            return planted.client(correct) if planted else correct
+
+        return SimulatedSystem(node=node, translate=translate, session=session)
 
     def deployed(
         self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
