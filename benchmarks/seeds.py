@@ -103,7 +103,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--time-limit", type=float, default=60.0, help="seconds")
     parser.add_argument("--nemesis", default="partition,kill")
+    parser.add_argument("--workload", default="register")
     parser.add_argument("--bug")
+    parser.add_argument("--client", choices=("harness", "retrying"), help="which client of raft_trio")
     parser.add_argument("--black-box", action="store_true", help="without the rules over the trace")
     parser.add_argument("--until-found", action="store_true", help="stop at the first violation")
     parser.add_argument("--store", type=Path, default=Path("runs/seeds"))
@@ -111,7 +113,9 @@ def main(arguments: list[str]) -> int:
     base = TrialSpec(
         time_limit_s=given.time_limit,
         nemesis=tuple(given.nemesis.split(",")),
+        workload=given.workload,
         bug=given.bug,
+        system_options={"client": given.client} if given.client else {},
         white_box=not given.black_box,
         store=given.store,
     )

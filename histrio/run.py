@@ -74,7 +74,13 @@ def _resolved(plan: Plan, injector: Injector) -> Plan:
 
 def _prepare(trial: Trial) -> SimulatedSystem:
     spec = trial.spec
-    return SYSTEMS[spec.system].simulated(seed=spec.seed, nodes=trial.nodes, options=spec.system_options, bug=spec.bug)
+    return SYSTEMS[spec.system].simulated(
+        seed=spec.seed,
+        nodes=trial.nodes,
+        options=spec.system_options,
+        bug=spec.bug,
+        workload=trial.plan.workload,
+    )
 
 
 def _planned(trial: Trial) -> list[FaultPlanned]:

@@ -71,7 +71,13 @@ class System(Protocol):
         ...
 
     def simulated(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
     ) -> SimulatedSystem:
-        """Prepare a simulated run of the build that `bug` names."""
+        """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`."""
         ...
