@@ -92,6 +92,7 @@ MODELS_ABOUT = {
     "versioned-register": "per key: a register whose changes are counted",
     "multi-register": "per key: registers that are read and written together, in transactions",
     "key-value": "per key: get, put, append, compare-and-set and delete",
+    "list-append": "per key: a list that is appended to and read whole",
     "set": "per key: elements that are added, removed and looked for",
     "counter": "per key: a number that is added to and read",
     "fifo-queue": "per key: first in, first out",
@@ -99,6 +100,8 @@ MODELS_ABOUT = {
     "priority-queue": "per key: the smallest priority first; among equal ones any",
     "mutex": "per key: a lock that one owner can hold",
     "fenced-mutex": "per key: a lock whose holders get ascending tokens",
+    "leased-lock": "per key: a lock with leases and fencing tokens, and the list it protects",
+    "bank": "per key: accounts between which money moves",
 }
 """What each model says of itself, without importing it."""
 

@@ -16,8 +16,9 @@ def bugs_table(bugs: Iterable[Bug]) -> str:
     rows = _head(head)
     for bug in bugs:
         detectors = ", ".join(f"**`{name}`**" if name in BLACK_BOX else f"`{name}`" for name in bug.detectors)
-        profile = bug.hunt.options.get("profile", "hardened")
-        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | {detectors} | {profile} | `{bug.hunt.plan}` |")
+        plan = f"`{bug.hunt.plan}`" if bug.hunt else "drawn"
+        profile = bug.hunt.options.get("profile", "hardened") if bug.hunt else "hardened"
+        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | {detectors} | {profile} | {plan} |")
     return "\n".join(rows) + "\n"
 
 
@@ -25,7 +26,8 @@ def scenarios_table(bugs: Iterable[Bug]) -> str:
     """What each saved plan does, and the trial it belongs to."""
     hunts: dict[str, Hunt] = {}
     for bug in bugs:
-        hunts.setdefault(bug.hunt.plan, bug.hunt)
+        if bug.hunt is not None:
+            hunts.setdefault(bug.hunt.plan, bug.hunt)
     rows = _head(("plan", "what happens", "nodes", "clients", "rate", "length"))
     for name, hunt in hunts.items():
         busy = f"{hunt.nodes} | {hunt.concurrency} | {hunt.rate_hz:g}/s | {hunt.time_limit_s:g} s"

@@ -46,8 +46,9 @@ class Bug:
     """What the build does differently."""
     detectors: tuple[str, ...]
     """Names of the checks expected to see it, the most likely first."""
-    hunt: Hunt
-    """How it is found within a few seeds, most often the first; the correct build passes the same trial."""
+    hunt: Hunt | None = None
+    """How it is found within a few seeds, most often the first; the correct build passes the same trial. None: drawn
+    faults find it within a few seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +140,25 @@ class System(Protocol):
         ...
 
     def simulated(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
     ) -> SimulatedSystem:
-        """Prepare a simulated run of the build that `bug` names."""
+        """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`."""
         ...
 
     def deployed(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
     ) -> DeployedSystem | None:
         """Prepare a run on real processes; None: the system exists in the simulator only."""
         ...

@@ -22,7 +22,8 @@ REGRESSIONS = Path(__file__).parent.parent / "regressions"
 SEEDS = (1, 2, 3)
 """A scenario is not a script: whether the millisecond is hit depends on the seed."""
 
-HUNTS = {str(msgspec.to_builtins(planted.bug.hunt)): planted.bug.hunt for planted in PLANTED.values()}
+HUNTED = {name: planted.bug.hunt for name, planted in PLANTED.items() if planted.bug.hunt is not None}
+HUNTS = {str(msgspec.to_builtins(hunt)): hunt for hunt in HUNTED.values()}
 
 SEEN_BY_CLIENTS = (
     "ack_before_fsync",
@@ -62,13 +63,13 @@ def found_by(ran: Ran) -> set[str]:
     return {check.name for check in ran.verdict.checks if check.validity is Validity.INVALID}
 
 
-@pytest.mark.parametrize("bug", PLANTED)
+@pytest.mark.parametrize("bug", HUNTED)
 def test_a_planted_bug_is_found_by_an_expected_detector(bug: str, tmp_path: Path) -> None:
     """Architecture §7.3: the kill matrix. Issue 3: at least eight of its twelve with the white-box rules off."""
     known = PLANTED[bug].bug
     needed = set(known.detectors) & set(BLACK_BOX) if bug in SEEN_BY_CLIENTS else set(known.detectors)
     for seed in SEEDS:
-        found = found_by(run(tmp_path, trial(known.hunt, seed, bug)))
+        found = found_by(run(tmp_path, trial(HUNTED[bug], seed, bug)))
         if found & needed:
             return
     pytest.fail(f"{bug} was not found by any of {sorted(needed)}; last found by {sorted(found)}")
@@ -84,4 +85,4 @@ def test_the_correct_build_passes_what_finds_the_planted_bugs(hunt: Hunt, tmp_pa
 def test_every_saved_plan_is_one_that_finds_a_bug() -> None:
     """A plan that nobody runs protects nothing."""
     saved = {path.name.removesuffix(".plan.json") for path in REGRESSIONS.glob("*.plan.json")}
-    assert saved == {planted.bug.hunt.plan for planted in PLANTED.values()}
+    assert saved == {hunt.plan for hunt in HUNTED.values()}
