@@ -48,12 +48,14 @@ def run(config: Path, *, build: Build) -> int:
 
 
 async def _serve_until_signal(settings: Settings, build: Build) -> None:
+    """A first signal lets requests under way be answered, a second one does not."""
     failure: RaftError | None = None
+    stop = trio.Event()
 
     async def node(scope: trio.CancelScope) -> None:
         nonlocal failure
         try:
-            await serve(settings, build=build)
+            await serve(settings, build=build, stop=stop)
         except RaftError as error:
             failure = error
         scope.cancel()
@@ -62,7 +64,9 @@ async def _serve_until_signal(settings: Settings, build: Build) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(node, nursery.cancel_scope)
             async for _ in signals:
-                nursery.cancel_scope.cancel()
+                if stop.is_set():
+                    nursery.cancel_scope.cancel()
+                stop.set()
     if failure is not None:
         raise failure
 

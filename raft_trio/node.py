@@ -141,11 +141,13 @@ class Node:
             return
         source = frame.source
         number = frame.first
+        detailed = self._config.detailed_trace
         try:
             for message in frame.messages:
-                name = f"{source}.{frame.incarnation}.{number}"
+                if detailed:
+                    name = f"{source}.{frame.incarnation}.{number}"
+                    self._trace.append(Received(name, _KINDS[type(message)], source))
                 number += 1
-                self._trace.append(Received(name, _KINDS[type(message)], source))
                 if isinstance(message, Forward):
                     self._service.take_forward(now_ns, source, message)
                 elif isinstance(message, ForwardReply):
@@ -258,6 +260,9 @@ class Node:
         frames = []
         for to, messages in self._outbox.items():
             frames.append((to, PeerFrame(node, incarnation, number, tuple(messages))))
+            if not self._config.detailed_trace:
+                number += len(messages)
+                continue
             for message in messages:
                 trace.append(Sent(f"{node}.{incarnation}.{number}", _KINDS[type(message)], to, _cause(message)))
                 number += 1

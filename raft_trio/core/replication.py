@@ -60,7 +60,8 @@ def _truncate(state: CoreState, index: LogIndex) -> None:
 
 def _append(state: CoreState, entry: LogEntry) -> None:
     state.log.append(entry)
-    state.trace.append(Appended(entry.index, entry.term, entry_digest(entry)))
+    if state.config.detailed_trace:
+        state.trace.append(Appended(entry.index, entry.term, entry_digest(entry)))
 
 
 def _set_commit(state: CoreState, commit: LogIndex) -> None:

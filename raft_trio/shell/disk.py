@@ -1,14 +1,16 @@
-"""File operations carried out on a real disk, and the task that does so without holding up anything else.
+"""File operations carried out on a real disk, without holding up anything else for long.
 
-Here belongs what the operations of `raft_trio.files` mean to the operating system. A sync takes 0.2 ms on a good day
-and 90 ms on a bad one, so it happens in a thread: heartbeats must not wait behind it.
+Here belongs what the operations of `raft_trio.files` mean to the operating system. A sync takes 0.1 to 0.2 ms on a good
+day and 90 ms on a bad one. On a good day handing it to a thread and hearing back costs as much again; on a bad one
+heartbeats must not wait behind it. So while syncs are short they happen at once, and from the first slow one on they
+happen in a thread until they are short again.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -17,6 +19,7 @@ import trio
 from raft_trio.errors import IoError
 from raft_trio.files import (
     FileBatch,
+    FileExecutor,
     FileOp,
     FileResult,
     ListDir,
@@ -28,8 +31,9 @@ from raft_trio.files import (
     Truncate,
     Unlink,
 )
+from raft_trio.shell.histogram import SYNC_SECONDS, Histogram
 
-__all__ = ["DataDirectory", "DiskTask", "operations"]
+__all__ = ["INLINE_BYTES_MAX", "INLINE_NS_MAX", "DataDirectory", "Disk", "operations"]
 
 
 class DataDirectory:
@@ -115,42 +119,98 @@ def operations(batches: list[FileBatch]) -> list[FileOp]:
     return ops
 
 
-class DiskTask:
-    """Executes batches in order in a thread and reports each one; several that wait share their syncs."""
+INLINE_NS_MAX = 1_000_000
+"""A sync that took longer sends the next ones to a thread. Heartbeats come every 50 ms."""
+INLINE_BYTES_MAX = 256 << 10
+"""Larger batches go to the thread: writing them takes as long as handing them over."""
 
-    def __init__(self, directory: DataDirectory, done: Callable[[int, OSError | None], None]) -> None:
+
+class Disk:
+    """Executes batches in order and reports them; several that wait share their syncs."""
+
+    def __init__(
+        self,
+        directory: FileExecutor,
+        done: Callable[[int, OSError | None], None],
+        *,
+        inline_ns_max: int = INLINE_NS_MAX,
+    ) -> None:
+        """`done` takes the last token of what was executed in a thread, or a token and why it failed.
+
+        After a failure nothing more is written.
+        """
         self._directory = directory
         self._done = done
+        self._clock = trio.lowlevel.current_clock()
+        self._inline_ns_max = inline_ns_max
         self._waiting: list[FileBatch] = []
         self._kick = trio.Event()
+        self._busy = False
+        self._failed = False
+        self._last_ns = 0
+        self.durations = Histogram(SYNC_SECONDS)
+        """Of writes with a sync."""
+        self.in_thread = 0
+        """How many of them went to a thread."""
 
-    def submit(self, batch: FileBatch) -> None:
-        """Queues a batch; returns at once."""
-        self._waiting.append(batch)
-        self._kick.set()
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits or is under way."""
+        return not self._waiting and not self._busy
+
+    def submit(self, batch: FileBatch) -> bool:
+        """Executes a batch at once (True: it is done) or queues it (False: `done` will tell, if it ever is)."""
+        if self._failed:
+            return False
+        if self._busy or self._waiting or self._last_ns > self._inline_ns_max or _size(batch) > INLINE_BYTES_MAX:
+            self._waiting.append(batch)
+            self._kick.set()
+            return False
+        error = self._execute(batch.ops)
+        if error is not None:
+            self._fail(batch.token, error)
+        return error is None
 
     async def run(self) -> None:
-        """Until cancelled, or until an operation fails: after that nothing more is written."""
-        while True:
+        """Until cancelled, or until an operation fails."""
+        while not self._failed:
             await self._kick.wait()
             self._kick = trio.Event()
-            batches, self._waiting = self._waiting, []
-            if not batches:
-                continue
-            error = await trio.to_thread.run_sync(self._execute, operations(batches))
-            if error is not None:
-                self._done(batches[0].token, error)
-                return
-            for batch in batches:
-                self._done(batch.token, None)
+            while self._waiting and not self._failed:
+                await self._work()
 
-    def _execute(self, ops: list[FileOp]) -> OSError | None:
+    async def _work(self) -> None:
+        """What waits, in a thread. Cancelling waits for it: half a batch must not go on behind our back."""
+        batches, self._waiting = self._waiting, []
+        self._busy = True
+        self.in_thread += 1
+        error = await trio.to_thread.run_sync(self._execute, operations(batches))
+        self._busy = False
+        if error is not None:
+            self._fail(batches[0].token, error)
+        else:
+            self._done(batches[-1].token, None)
+
+    def _execute(self, ops: Sequence[FileOp]) -> OSError | None:
+        began = self._clock.current_time()
         try:
             for op in ops:
                 self._directory(op)
         except OSError as error:
             return error
+        took = self._clock.current_time() - began
+        self._last_ns = int(took * 1_000_000_000)
+        self.durations.add(took)
         return None
+
+    def _fail(self, token: int, error: OSError) -> None:
+        self._failed = True
+        self._waiting.clear()
+        self._done(token, error)
+
+
+def _size(batch: FileBatch) -> int:
+    return sum([len(op.data) for op in batch.ops if isinstance(op, Pwrite)])
 
 
 def _write_all(fd: int, data: bytes, offset: int) -> None:
