@@ -27,6 +27,8 @@ from raft_trio.shell.sockets import Poller
 from raft_trio.shell.tls import client_context, server_context
 from raft_trio.shell.trace import TraceFile
 from raft_trio.storage.incarnation import next_incarnation
+from raft_trio.storage.recovery import SEGMENT_SUFFIX
+from raft_trio.storage.wal import SEGMENT_BYTES
 from raft_trio.types import NodeId
 from raft_trio.wire import VERSION, Hello, encode, encode_peer_frame
 
@@ -35,7 +37,8 @@ __all__ = ["serve"]
 log = logging.getLogger(__name__)
 
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_CHECK_S = 1.0
+_CHECK_S_MAX = 1.0
+_DISK_FULL_S = 10.0
 _STOP_POLL_MS = 10
 
 
@@ -101,6 +104,7 @@ class _Host:
             for peer, address in settings.peers().items()
         }
         self._callers = Callers(settings, self._other_members, node)
+        self._spare_due = trio.Event()
         self._wake_at_ns = 0
         self._armed_ns = 0
         self._alarm = trio.CancelScope()
@@ -112,11 +116,13 @@ class _Host:
         self._node.start(now_ns(), self._directory)
         self._turn()
         self._raise_failure()
+        self._directory.fill_last(SEGMENT_SUFFIX, SEGMENT_BYTES)
         listeners = await _listeners(self._settings.listen_address())
         try:
             async with trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
                 nursery.start_soon(self._disk.run)
+                nursery.start_soon(self._prepare_segments)
                 nursery.start_soon(self._wake_in_time)
                 nursery.start_soon(self._poller.run)
                 nursery.start_soon(self._check_callers)
@@ -160,6 +166,8 @@ class _Host:
         for batch in effects.batches:  # last, so that peers write while we do
             if self._disk.submit(batch):
                 done = batch.token
+            if self._directory.end > SEGMENT_BYTES // 2 and not self._directory.has_spare:
+                self._spare_due.set()
         assert effects.wake_at_ns is not None
         self._wake_at_ns = effects.wake_at_ns
         if self._wake_at_ns < self._armed_ns:
@@ -200,9 +208,18 @@ class _Host:
         self._armed_ns = self._wake_at_ns
         self._alarm.deadline = trio_time(self._wake_at_ns)
 
-    async def _check_callers(self) -> None:
+    async def _prepare_segments(self) -> None:
         while True:
-            await trio.sleep(_CHECK_S)
+            await self._spare_due.wait()
+            await trio.to_thread.run_sync(self._directory.prepare_spare, SEGMENT_SUFFIX, SEGMENT_BYTES)
+            self._spare_due = trio.Event()
+            if not self._directory.has_spare:
+                await trio.sleep(_DISK_FULL_S)
+
+    async def _check_callers(self) -> None:
+        shortest_s = min(self._settings.handshake_timeout_ms, self._settings.frame_timeout_ms) / 1000
+        while True:
+            await trio.sleep(min(_CHECK_S_MAX, shortest_s / 4))
             self._callers.check()
 
     # ── who calls ────────────────────────────────────────────────────────────────────────────────────────────────────

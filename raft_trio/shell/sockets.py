@@ -12,9 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import socket as Socket  # noqa: N812
-from typing import Any, Protocol
+from typing import Protocol
 
 import trio
+
+from raft_trio.shell.tls import certificate_names
 
 __all__ = ["Connection", "Poller", "Receiver"]
 
@@ -156,7 +158,7 @@ class Connection:
         """Who the other end has proved to be: names and common name of its certificate; none without TLS."""
         if not isinstance(self._sock, ssl.SSLSocket):
             return frozenset()
-        return _names(self._sock.getpeercert() or {})
+        return certificate_names(self._sock.getpeercert())
 
     def send(self, data: bytes) -> bool:
         """Sends now or later; False, and nothing is sent, where the receiver has fallen too far behind or is gone."""
@@ -286,9 +288,3 @@ def _decrypted(sock: Socket) -> bytes:
     while sock.pending():
         data += sock.recv(RECEIVE_BYTES)
     return data
-
-
-def _names(certificate: dict[str, Any]) -> frozenset[str]:
-    alternatives = {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
-    subject = {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
-    return frozenset(alternatives | subject)

@@ -8,13 +8,15 @@ names none is good for clients only. Host names play no part: nodes move.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from raft_trio.errors import ConfigError
 
-__all__ = ["TlsFiles", "client_context", "server_context"]
+__all__ = ["TlsFiles", "certificate_names", "client_context", "server_context"]
 
 
 class TlsFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +36,15 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
 def client_context(files: TlsFiles) -> ssl.SSLContext:
     """For connections that we open; the caller checks the name. Raises ConfigError."""
     return _context(files, ssl.PROTOCOL_TLS_CLIENT)
+
+
+def certificate_names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
+    """Who the holder of a verified certificate is, given as `ssl.SSLSocket.getpeercert` does."""
+    if not certificate:
+        return frozenset()
+    alternatives = {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
+    subject = {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
+    return frozenset(alternatives | subject)
 
 
 def _context(files: TlsFiles, protocol: int) -> ssl.SSLContext:

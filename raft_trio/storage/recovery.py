@@ -29,16 +29,17 @@ from raft_trio.storage.records import (
 )
 from raft_trio.types import HardState, LogEntry, LogIndex, NodeId
 
-__all__ = ["VERSION", "Replayed", "replay", "segment_path"]
+__all__ = ["SEGMENT_SUFFIX", "VERSION", "Replayed", "replay", "segment_path"]
 
 VERSION = 1
-_SUFFIX = ".wal"
+SEGMENT_SUFFIX = ".wal"
+"""Of every segment's name."""
 _header_decoder = msgspec.msgpack.Decoder(SegmentHeader)
 
 
 def segment_path(sequence: int) -> str:
     """Name of a segment in the data directory; names sort as their numbers do."""
-    return f"{sequence:016x}{_SUFFIX}"
+    return f"{sequence:016x}{SEGMENT_SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def replay(execute: FileExecutor, node: NodeId, codec: RecordCodec) -> Replayed:
     """Reads all segments. Changes nothing on disk. Raises Corrupt, OSError."""
     names = execute(ListDir(""))
     assert isinstance(names, tuple)
-    paths = [name for name in names if name.endswith(_SUFFIX)]
+    paths = [name for name in names if name.endswith(SEGMENT_SUFFIX)]
     state = _State()
     chain = end = size = 0
     for sequence, path in enumerate(paths, start=1):

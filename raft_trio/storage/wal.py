@@ -85,10 +85,10 @@ class Wal:
         return (write, Sync(self._path))
 
     def _append_to_next_segment(self, persist: Persist, payload: bytes) -> FileBatch:
-        closing = Sync(self._path)
+        closing = (Truncate(self._path, self._offset), Sync(self._path))  # a disk may have filled it with zeros
         opening = self._begin_segment(self._sequence + 1)
         frame, crc = encode_frame(payload, chain=self._chain, synced=self._synced, checksum=self._codec.checksum)
-        return FileBatch(persist.token, (closing, *opening, *self._write(persist, frame, crc)))
+        return FileBatch(persist.token, (*closing, *opening, *self._write(persist, frame, crc)))
 
     def _begin_segment(self, sequence: int) -> tuple[FileOp, ...]:
         """Header and name of a segment, durable before the first batch goes in."""

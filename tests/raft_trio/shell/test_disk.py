@@ -28,6 +28,7 @@ from raft_trio.files import (
 from raft_trio.shell.disk import INLINE_BYTES_MAX, DataDirectory, Disk, operations
 from raft_trio.storage.incarnation import next_incarnation
 from raft_trio.storage.records import CODEC
+from raft_trio.storage.recovery import SEGMENT_SUFFIX
 from raft_trio.storage.wal import Wal
 from raft_trio.types import EntryType, HardState, LogEntry
 from tests.raft_trio.disk import MemoryDisk
@@ -65,6 +66,41 @@ def test_a_log_on_a_real_disk_is_read_back(tmp_path: Path) -> None:
     _, recovered = Wal.recover(again, "n1", CODEC)
     assert recovered.entries == entries
     again.close()
+
+
+def test_a_log_filled_with_zeros_ahead_is_read_back_over_segments_and_restarts(tmp_path: Path) -> None:
+    """What is prepared for later writes must never be taken for damage, nor cost an entry."""
+    entries: list[LogEntry] = []
+    spares = 0
+    for _ in range(3):
+        directory = DataDirectory(tmp_path)
+        wal, recovered = Wal.recover(directory, "n1", CODEC, segment_bytes=600)
+        assert recovered.entries == tuple(entries)
+        directory.fill_last(SEGMENT_SUFFIX, 600)
+        for token in range(1, 9):
+            if not directory.has_spare:
+                directory.prepare_spare(SEGMENT_SUFFIX, 600)
+                spares += 1
+            entries.append(LogEntry(len(entries) + 1, 1, EntryType.COMMAND, data=b"x" * 90))
+            for op in wal.append(Persist(token, None, (entries[-1],), HardState(1, "n1", 0), must_sync=True)).ops:
+                directory(op)
+        directory.close()
+    sizes = [path.stat().st_size for path in sorted(tmp_path.glob("*.wal"))]
+    assert spares > 3
+    assert sizes[-1] == 600
+    assert all(size < 600 for size in sizes[:-1])
+
+
+def test_a_spare_is_taken_for_a_new_segment_only(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    directory.prepare_spare(SEGMENT_SUFFIX, 3_000_000)
+    assert directory.has_spare
+    directory(Pwrite("other", 0, b"x"))
+    assert directory.has_spare
+    directory(Pwrite("1.wal", 0, b"x"))
+    assert not directory.has_spare
+    assert directory(Read("1.wal")) == b"x" + bytes(2_999_999)
+    directory.close()
 
 
 def test_a_directory_serves_one_process_at_a_time(tmp_path: Path) -> None:
