@@ -19,6 +19,7 @@ import trio
 from raft_trio import kv
 from raft_trio.errors import Internal, NoLeader, ProposalDropped, RaftError, RequestTimeout, SessionExpired
 from raft_trio.messages import (
+    AskStatus,
     ClientReply,
     ClientRequest,
     Done,
@@ -28,14 +29,15 @@ from raft_trio.messages import (
     Refusal,
     Refused,
     SessionOpened,
+    Status,
     Submit,
 )
 from raft_trio.shell.settings import parse_address
 from raft_trio.shell.tls import TlsFiles, certificate_names, client_context
 from raft_trio.types import NodeId
-from raft_trio.wire import CLIENT_REPLY, VERSION, Decoder, FrameError, Hello, encode
+from raft_trio.wire import CLIENT_REPLY, STATUS, VERSION, Decoder, FrameError, Hello, encode
 
-__all__ = ["RaftClient", "open_client"]
+__all__ = ["RaftClient", "ask_status", "open_client"]
 
 _Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 _RECEIVE_BYTES = 1 << 16
@@ -62,6 +64,21 @@ async def open_client(
         yield client
     finally:
         await client.aclose()
+
+
+async def ask_status(
+    node: NodeId, address: str, *, cluster: str = "raft", timeout_s: float = 5.0, tls: TlsFiles | None = None
+) -> Status:
+    """What that node, and no other, knows of itself. Raises RequestTimeout: it did not answer, or not to us."""
+    client = RaftClient({node: address}, cluster=cluster, timeout_s=timeout_s, tls=tls)
+    try:
+        with trio.move_on_after(timeout_s):
+            return await client.status()
+    except (_ConnectionLost, trio.BrokenResourceError, FrameError):
+        pass
+    finally:
+        await client.aclose()
+    raise RequestTimeout(f"{node} at {address} did not answer", why="it is down, unreachable, or of another cluster")
 
 
 class RaftClient:
@@ -123,6 +140,14 @@ class RaftClient:
         if isinstance(result, kv.Deleted):
             return result
         raise _unexpected(result)
+
+    async def status(self) -> Status:
+        """Of the node it is connected to at this moment; for `ask_status`."""
+        stream = await self._connected()
+        await stream.send_all(encode(AskStatus("status")))
+        while (status := self._decoder.next(STATUS)) is None:
+            await self._receive(stream)
+        return status
 
     async def aclose(self) -> None:
         """Hangs up. The session stays in the cluster until newer ones displace it."""
@@ -204,10 +229,13 @@ class RaftClient:
             while (reply := self._decoder.next(CLIENT_REPLY)) is not None:
                 if reply.operation == operation:
                     return reply
-            data = await stream.receive_some(_RECEIVE_BYTES)
-            if not data:
-                raise _ConnectionLost
-            self._decoder.feed(bytes(data))
+            await self._receive(stream)
+
+    async def _receive(self, stream: _Stream) -> None:
+        data = await stream.receive_some(_RECEIVE_BYTES)
+        if not data:
+            raise _ConnectionLost
+        self._decoder.feed(bytes(data))
 
     async def _turn_to(self, leader: NodeId | None) -> None:
         """To the leader named, else to the next member."""

@@ -35,6 +35,7 @@ from raft_trio.messages import (
     ReadIndexResponse,
     RequestVoteRequest,
     RequestVoteResponse,
+    Status,
 )
 from raft_trio.service import Service
 from raft_trio.storage.wal import Wal
@@ -118,6 +119,18 @@ class Node:
     def applied_index(self) -> LogIndex:
         """Last entry given to the state machine."""
         return self._service.applied_index
+
+    @property
+    def read_rounds(self) -> int:
+        """Rounds of heartbeats opened for reads so far."""
+        return self._core.read_rounds
+
+    def status(self, operation: str) -> Status:
+        """What it knows at this moment."""
+        core, applied = self._core, self._service.applied_index
+        role, term = core.role.value, core.term
+        commit, matches = core.commit_index, core.matches
+        return Status(operation, self._id, role, term, core.leader, core.last_index, commit, applied, matches)
 
     # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -213,6 +213,16 @@ class RaftCore:
         """Membership in force."""
         return self._state.membership
 
+    @property
+    def matches(self) -> dict[NodeId, LogIndex]:
+        """What each follower is known to have; empty unless it leads."""
+        return {peer: progress.match for peer, progress in self._state.progress.items()}
+
+    @property
+    def read_rounds(self) -> int:
+        """Rounds of heartbeats opened for reads so far."""
+        return self._state.round_sent
+
     def term_at(self, index: LogIndex) -> Term | None:
         """Term of an entry; 0 at index 0; None outside the log."""
         return self._state.log.term_at(index)

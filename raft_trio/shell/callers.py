@@ -11,7 +11,7 @@ from collections.abc import Callable
 from socket import socket as Socket  # noqa: N812
 from typing import Protocol
 
-from raft_trio.messages import ClientReply, ClientRequest, PeerFrame
+from raft_trio.messages import AskStatus, ClientReply, ClientRequest, PeerFrame, Status
 from raft_trio.shell.clock import now_ns
 from raft_trio.shell.settings import Settings
 from raft_trio.shell.sockets import Connection, Poller
@@ -59,6 +59,10 @@ class Inputs(Protocol):
         """A client is gone."""
         ...
 
+    def status(self, operation: str) -> Status:
+        """For people."""
+        ...
+
 
 class Callers:
     """All of them."""
@@ -73,6 +77,8 @@ class Callers:
         self._clients: dict[str, _Call] = {}
         self._from_peers: dict[NodeId, _Call] = {}
         self._numbers = 0
+        self.requests: dict[type, int] = {}
+        """How many of each kind were taken, for the metrics."""
         self.refused = 0
         """Connections dropped for what they said or did, for the metrics."""
 
@@ -290,8 +296,14 @@ class _Call:
             return 0
         name, take = self.name, self._callers.inputs.request
         self.under_way += len(requests)
+        counts = self._callers.requests
         for request in requests:
-            take(now, name, request)
+            kind = type(request)
+            counts[kind] = counts.get(kind, 0) + 1
+            if isinstance(request, AskStatus):
+                self.answer(encode(self._callers.inputs.status(request.operation)), 1)
+            else:
+                take(now, name, request)
         if self.under_way > REQUESTS_UNDER_WAY_MAX or self.connection.waiting_bytes > CLIENT_OUT_BYTES_PAUSE:
             self.connection.read(wanted=False)
         return len(requests)

@@ -22,14 +22,16 @@ from raft_trio.shell.callers import Callers
 from raft_trio.shell.clock import now_ns, trio_time
 from raft_trio.shell.disk import DataDirectory, Disk
 from raft_trio.shell.links import PeerLink
-from raft_trio.shell.settings import Address, Settings
+from raft_trio.shell.metrics import Numbers, serve_metrics
+from raft_trio.shell.settings import Address, Settings, parse_address
 from raft_trio.shell.sockets import Poller
 from raft_trio.shell.tls import client_context, server_context
 from raft_trio.shell.trace import TraceFile
 from raft_trio.storage.incarnation import next_incarnation
 from raft_trio.storage.recovery import SEGMENT_SUFFIX
 from raft_trio.storage.wal import SEGMENT_BYTES
-from raft_trio.types import NodeId
+from raft_trio.trace import Became, TraceEvent
+from raft_trio.types import NodeId, Role
 from raft_trio.wire import VERSION, Hello, encode, encode_peer_frame
 
 __all__ = ["serve"]
@@ -104,6 +106,7 @@ class _Host:
             for peer, address in settings.peers().items()
         }
         self._callers = Callers(settings, self._other_members, node)
+        self._elections = self._terms_led = 0
         self._spare_due = trio.Event()
         self._wake_at_ns = 0
         self._armed_ns = 0
@@ -118,6 +121,8 @@ class _Host:
         self._raise_failure()
         self._directory.fill_last(SEGMENT_SUFFIX, SEGMENT_BYTES)
         listeners = await _listeners(self._settings.listen_address())
+        metrics = self._settings.metrics
+        scraped = [] if metrics is None else await _listeners(parse_address(metrics))
         try:
             async with trio.open_nursery() as nursery:
                 self._scope = nursery.cancel_scope
@@ -131,6 +136,8 @@ class _Host:
                 accepting = trio.CancelScope()
                 nursery.start_soon(self._accept_all, listeners, accepting)
                 nursery.start_soon(self._stop_after, stop, accepting)
+                if scraped:
+                    nursery.start_soon(serve_metrics, scraped, self._numbers)
                 task_status.started()
         finally:
             self._poller.close()
@@ -153,6 +160,8 @@ class _Host:
 
     def _carry_out(self, effects: NodeEffects) -> int:
         """The token of the last write that is durable already, 0 for none."""
+        if effects.trace:
+            self._count(effects.trace)
         failed = effects.failed or self._write_trace(effects)
         if failed:
             self._failure = IoError(failed, why="a node that is not sure of its state must not go on")
@@ -182,6 +191,27 @@ class _Host:
             except OSError as error:
                 return f"the trace cannot be written: {error}"
         return ""
+
+    def _count(self, events: tuple[TraceEvent, ...]) -> None:
+        for event in events:
+            if isinstance(event, Became):
+                self._elections += event.role is Role.CANDIDATE
+                self._terms_led += event.role is Role.LEADER
+
+    def _numbers(self) -> Numbers:
+        callers = self._callers
+        return Numbers(
+            status=self._node.status(""),
+            connected={peer: link.is_connected for peer, link in self._links.items()},
+            syncs=self._disk.durations,
+            syncs_in_thread=self._disk.in_thread,
+            requests={kind.__name__: count for kind, count in callers.requests.items()},
+            elections=self._elections,
+            terms_led=self._terms_led,
+            read_rounds=self._node.read_rounds,
+            clients=callers.clients,
+            connections_refused=callers.refused,
+        )
 
     def _io_done(self, token: int, error: OSError | None) -> None:
         self._node.io_done(now_ns(), token, error)

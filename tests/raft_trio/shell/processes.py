@@ -26,28 +26,33 @@ def free_addresses(count: int) -> list[str]:
 class Processes:
     """Three nodes and their settings files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
+        """`more`: lines for every settings file."""
         self.members = dict(zip(("n1", "n2", "n3"), free_addresses(3), strict=True))
         self.folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         table = ", ".join(f'{node} = "{address}"' for node, address in self.members.items())
         for node in self.members:
-            text = f'node_id = "{node}"\ndata_dir = "{node}"\ntrace = "{node}.jsonl"\nmembers = {{ {table} }}\n'
+            text = f'node_id = "{node}"\ndata_dir = "{node}"\ntrace = "{node}.jsonl"\nmembers = {{ {table} }}\n{more}'
             (folder / f"{node}.toml").write_text(text)
 
-    def start(self) -> None:
-        for node in self.members:
+    def start(self, *nodes: str) -> None:
+        """The nodes named; all without names."""
+        for node in nodes or tuple(self.members):
             command = [sys.executable, "-m", "raft_trio", "serve", "--config", str(self.folder / f"{node}.toml")]
             with (self.folder / f"{node}.log").open("ab") as log:
                 self._running[node] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
-    def kill(self) -> None:
-        """SIGKILL to all, as if the machine had stopped running them."""
-        for process in self._running.values():
+    def kill(self, *nodes: str) -> None:
+        """SIGKILL to the nodes named, or to all, as if the machine had stopped running them."""
+        ended = [self._running.pop(node) for node in nodes or tuple(self._running)]
+        for process in ended:
             process.kill()
-        for process in self._running.values():
+        for process in ended:
             process.wait(timeout=5)
-        self._running.clear()
+
+    def pid(self, node: str) -> int:
+        return self._running[node].pid
 
     def stop(self) -> list[int]:
         """SIGTERM to all; their exit codes."""
@@ -59,9 +64,9 @@ class Processes:
 
 
 @contextmanager
-def processes(folder: Path) -> Iterator[Processes]:
+def processes(folder: Path, more: str = "") -> Iterator[Processes]:
     """Started, and gone at the end."""
-    cluster = Processes(folder)
+    cluster = Processes(folder, more)
     try:
         cluster.start()
         yield cluster
