@@ -98,7 +98,11 @@ def measure(load: Load) -> Measured:
     if load.operation == "get":
         _fill(load, leader)
     connections = [_Connection(load, leader, number) for number in range(load.connections)]
-    return _Run(load, connections).go()
+    try:
+        return _Run(load, connections).go()
+    finally:
+        for connection in connections:
+            connection.sock.close()
 
 
 class _Run:
@@ -125,6 +129,7 @@ class _Run:
             for fd, _ in poller.poll(1.0, 256):
                 self._serve(self._by_fd[fd], begin)
             now = perf_counter_ns()
+        poller.close()
         return self._measured((now - begin) / _NS, _cpu_seconds() - (cpu or 0.0))
 
     def _serve(self, connection: _Connection, begin: int) -> None:

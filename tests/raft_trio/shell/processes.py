@@ -26,15 +26,19 @@ def free_addresses(count: int) -> list[str]:
 class Processes:
     """Three nodes and their settings files."""
 
-    def __init__(self, folder: Path, more: str = "") -> None:
-        """`more`: lines for every settings file."""
+    def __init__(self, folder: Path, *, trace: bool, tls: bool) -> None:
+        """`tls`: certificates and keys of the nodes and ca.pem are in the folder."""
         self.members = dict(zip(("n1", "n2", "n3"), free_addresses(3), strict=True))
         self.folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         table = ", ".join(f'{node} = "{address}"' for node, address in self.members.items())
         for node in self.members:
-            text = f'node_id = "{node}"\ndata_dir = "{node}"\ntrace = "{node}.jsonl"\nmembers = {{ {table} }}\n{more}'
-            (folder / f"{node}.toml").write_text(text)
+            lines = [f'node_id = "{node}"', f'data_dir = "{node}"', f"members = {{ {table} }}"]
+            if trace:
+                lines.append(f'trace = "{node}.jsonl"')
+            if tls:
+                lines.append(f'tls = {{ certificate = "{node}.pem", key = "{node}.key", authority = "ca.pem" }}')
+            (folder / f"{node}.toml").write_text("\n".join(lines))
 
     def start(self, *nodes: str) -> None:
         """The nodes named; all without names."""
@@ -64,9 +68,9 @@ class Processes:
 
 
 @contextmanager
-def processes(folder: Path, more: str = "") -> Iterator[Processes]:
+def processes(folder: Path, *, trace: bool = True, tls: bool = False) -> Iterator[Processes]:
     """Started, and gone at the end."""
-    cluster = Processes(folder, more)
+    cluster = Processes(folder, trace=trace, tls=tls)
     try:
         cluster.start()
         yield cluster
