@@ -7,9 +7,9 @@
 Optional: `cluster` (a name that members and clients must agree on), `listen` (default: this node's address in
 `members`), `metrics` (an address for Prometheus), `trace` (a file for the trace as JSON lines),
 `tls = { certificate = "n1.pem", key = "n1.key", authority = "ca.pem" }` (all members and clients, or none),
-`election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, and limits on callers: `connections_max`,
-`handshake_timeout_ms`, `frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of
-the file.
+`election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, the defences `pre_vote`, `check_quorum`, `stickiness`,
+`noop_on_election` (default: all true), and limits on callers: `connections_max`, `handshake_timeout_ms`,
+`frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of the file.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tls: TlsFiles | None = None
     election_timeout_ms: tuple[int, int] = (150, 300)
     heartbeat_interval_ms: int = 50
+    pre_vote: bool = True
+    check_quorum: bool = True
+    stickiness: bool = True
+    noop_on_election: bool = True
     connections_max: int = 2_000
     """Connections from peers and clients; more are turned away."""
     handshake_timeout_ms: int = 5_000
@@ -64,6 +68,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             election_timeout_min_ns=self.election_timeout_ms[0] * _MS,
             election_timeout_max_ns=self.election_timeout_ms[1] * _MS,
             heartbeat_interval_ns=self.heartbeat_interval_ms * _MS,
+            pre_vote=self.pre_vote,
+            check_quorum=self.check_quorum,
+            stickiness=self.stickiness,
+            noop_on_election=self.noop_on_election,
             detailed_trace=self.trace is not None,
         )
 
