@@ -168,11 +168,11 @@ class Disk:
     def __init__(
         self,
         directory: FileExecutor,
-        done: Callable[[int, OSError | None], None],
+        done: Callable[[Sequence[int], OSError | None], None],
         *,
         inline_ns_max: int = INLINE_NS_MAX,
     ) -> None:
-        """`done` takes the last token of what was executed in a thread, or a token and why it failed.
+        """`done` takes the tokens of what was executed in a thread, or one token and why it failed.
 
         After a failure nothing more is written.
         """
@@ -226,7 +226,7 @@ class Disk:
         if error is not None:
             self._fail(batches[0].token, error)
         else:
-            self._done(batches[-1].token, None)
+            self._done([batch.token for batch in batches], None)
 
     def _execute(self, ops: Sequence[FileOp]) -> OSError | None:
         began = self._clock.current_time()
@@ -243,7 +243,7 @@ class Disk:
     def _fail(self, token: int, error: OSError) -> None:
         self._failed = True
         self._waiting.clear()
-        self._done(token, error)
+        self._done((token,), error)
 
 
 def _size(batch: FileBatch) -> int:

@@ -11,6 +11,7 @@ import errno
 import logging
 import socket
 import ssl
+from collections.abc import Sequence
 from random import Random
 
 import trio
@@ -29,7 +30,6 @@ from raft_trio.shell.tls import client_context, server_context
 from raft_trio.shell.trace import TraceFile
 from raft_trio.storage.incarnation import next_incarnation
 from raft_trio.storage.recovery import SEGMENT_SUFFIX
-from raft_trio.storage.wal import SEGMENT_BYTES
 from raft_trio.trace import Became, TraceEvent
 from raft_trio.types import NodeId, Role
 from raft_trio.wire import VERSION, Hello, encode, encode_peer_frame
@@ -95,6 +95,7 @@ class _Host:
         self._settings = settings
         self._node = node
         self._directory = directory
+        self._segment_bytes = settings.raft_config().wal_segment_bytes
         self._trace = trace
         self._server_tls = None if contexts is None else contexts[0]
         client_tls = None if contexts is None else contexts[1]
@@ -119,7 +120,7 @@ class _Host:
         self._node.start(now_ns(), self._directory)
         self._turn()
         self._raise_failure()
-        self._directory.fill_last(SEGMENT_SUFFIX, SEGMENT_BYTES)
+        self._directory.fill_last(SEGMENT_SUFFIX, self._segment_bytes)
         listeners = await _listeners(self._settings.listen_address())
         metrics = self._settings.metrics
         scraped = [] if metrics is None else await _listeners(parse_address(metrics))
@@ -156,27 +157,26 @@ class _Host:
             if not done:
                 break
             now = now_ns()
-            node.io_done(now, done, None)
+            for token in done:
+                node.io_done(now, token, None)
 
-    def _carry_out(self, effects: NodeEffects) -> int:
-        """The token of the last write that is durable already, 0 for none."""
+    def _carry_out(self, effects: NodeEffects) -> Sequence[int]:
+        """The tokens of writes that are durable already."""
         if effects.trace:
             self._count(effects.trace)
         failed = effects.failed or self._write_trace(effects)
         if failed:
             self._failure = IoError(failed, why="a node that is not sure of its state must not go on")
             self._scope.cancel()
-            return 0
+            return ()
         for peer, frame in effects.frames:
             self._links[peer].send(encode_peer_frame(frame))
         if effects.replies:
             self._callers.reply(effects.replies)
-        done = 0
-        for batch in effects.batches:  # last, so that peers write while we do
-            if self._disk.submit(batch):
-                done = batch.token
-            if self._directory.end > SEGMENT_BYTES // 2 and not self._directory.has_spare:
-                self._spare_due.set()
+        # Writing comes last, so that peers write while we do.
+        done = [batch.token for batch in effects.batches if self._disk.submit(batch)] if effects.batches else ()
+        if effects.batches and self._directory.end > self._segment_bytes // 2 and not self._directory.has_spare:
+            self._spare_due.set()
         assert effects.wake_at_ns is not None
         self._wake_at_ns = effects.wake_at_ns
         if self._wake_at_ns < self._armed_ns:
@@ -213,8 +213,10 @@ class _Host:
             connections_refused=callers.refused,
         )
 
-    def _io_done(self, token: int, error: OSError | None) -> None:
-        self._node.io_done(now_ns(), token, error)
+    def _io_done(self, tokens: Sequence[int], error: OSError | None) -> None:
+        now = now_ns()
+        for token in tokens:
+            self._node.io_done(now, token, error)
         self._turn()
 
     def _raise_failure(self) -> None:
@@ -241,7 +243,7 @@ class _Host:
     async def _prepare_segments(self) -> None:
         while True:
             await self._spare_due.wait()
-            await trio.to_thread.run_sync(self._directory.prepare_spare, SEGMENT_SUFFIX, SEGMENT_BYTES)
+            await trio.to_thread.run_sync(self._directory.prepare_spare, SEGMENT_SUFFIX, self._segment_bytes)
             self._spare_due = trio.Event()
             if not self._directory.has_spare:
                 await trio.sleep(_DISK_FULL_S)

@@ -8,8 +8,9 @@ Optional: `cluster` (a name that members and clients must agree on), `listen` (d
 `members`), `metrics` (an address for Prometheus), `trace` (a file for the trace as JSON lines),
 `tls = { certificate = "n1.pem", key = "n1.key", authority = "ca.pem" }` (all members and clients, or none),
 `election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, the defences `pre_vote`, `check_quorum`, `stickiness`,
-`noop_on_election` (default: all true), and limits on callers: `connections_max`, `handshake_timeout_ms`,
-`frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of the file.
+`noop_on_election` (default: all true), `snapshot_threshold`, `trailing_logs`, and limits on callers: `connections_max`,
+`handshake_timeout_ms`, `frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of
+the file.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tls: TlsFiles | None = None
     election_timeout_ms: tuple[int, int] = (150, 300)
     heartbeat_interval_ms: int = 50
+    snapshot_threshold: int = 10_000
+    """Entries after which a node takes a snapshot of its state."""
+    trailing_logs: int = 5_000
+    """Entries kept below a snapshot, for followers that are a little behind."""
     pre_vote: bool = True
     check_quorum: bool = True
     stickiness: bool = True
@@ -68,6 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             election_timeout_min_ns=self.election_timeout_ms[0] * _MS,
             election_timeout_max_ns=self.election_timeout_ms[1] * _MS,
             heartbeat_interval_ns=self.heartbeat_interval_ms * _MS,
+            snapshot_threshold=self.snapshot_threshold,
+            trailing_logs=self.trailing_logs,
             pre_vote=self.pre_vote,
             check_quorum=self.check_quorum,
             stickiness=self.stickiness,

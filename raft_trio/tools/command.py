@@ -144,7 +144,9 @@ def _wal(parsed: argparse.Namespace) -> int:
     if parsed.action == "verify":
         node, recovered = wal.verify(parsed.folder)
         state = recovered.hard_state
-        print(f"{node}: term {state.term}, voted for {state.voted_for}, {len(recovered.entries)} entries in the log")
+        snapshot = f"a snapshot up to {recovered.snapshot.index}" if recovered.snapshot is not None else "no snapshot"
+        entries = f"{len(recovered.entries)} entries from {recovered.base_index + 1} on"
+        print(f"{node}: term {state.term}, voted for {state.voted_for}, {snapshot}, {entries}")
         return 0
     return _repair(parsed.folder, cut=parsed.cut)
 

@@ -55,7 +55,7 @@ def test_a_whole_log_is_dumped_and_verified_and_nothing_is_changed(
     assert "term 3, voted for n2" in dumped
     assert "no frame" not in dumped
     assert main(["wal", "verify", str(folder)]) == 0
-    assert f"n1: term 3, voted for n2, {ENTRIES} entries" in capsys.readouterr().out
+    assert f"n1: term 3, voted for n2, no snapshot, {ENTRIES} entries from 1 on" in capsys.readouterr().out
     assert main(["wal", "repair", str(folder), "--cut"]) == 0
     assert "nothing is damaged" in capsys.readouterr().out
     assert contents(folder) == before
@@ -97,7 +97,7 @@ def test_damage_at_any_byte_is_found_where_it_is(folder: Path) -> None:
         assert damage.offset <= offset
         found.add(damage.offset)
         last.write_bytes(whole)
-    assert len(found) == 3, "its header and two batches"
+    assert len(found) == 4, "its header, the hard state, two batches"
     assert find_damage(folder) is None
 
 
