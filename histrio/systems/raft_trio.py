@@ -44,8 +44,21 @@ _OPTIONS: Mapping[str, str] = {
     "sequence on every try",
     "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_OPERATION_TIMEOUT_NS // MS}, "
     f"of a retrying one {RETRYING_TIMEOUT_NS // MS}",
+    "snapshot_threshold": "a node takes a snapshot after so many applied entries; default 10000",
+    "trailing_logs": "entries kept in the log below a snapshot; default 5000",
+    "snapshot_chunk_bytes": "a snapshot travels in chunks of so many bytes; default 65536",
+    "wal_segment_bytes": "size of a file of the write-ahead log; default 16 MiB",
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {"profile": ("hardened", "paper"), "client": ("harness", "retrying")}
+
+
+_NUMBERS: Mapping[str, str] = {
+    "snapshot_threshold": "snapshot_threshold",
+    "trailing_logs": "trailing_logs",
+    "snapshot_chunk_bytes": "snapshot_chunk_size",
+    "wal_segment_bytes": "wal_segment_bytes",
+}
+"""Option -> field of `RaftNodeConfig`, a whole number."""
 
 
 class RaftTrio:
@@ -81,6 +94,12 @@ class RaftTrio:
                     why="it is a duration in milliseconds",
                     fix="for example --system-option operation_timeout_ms=1000",
                 )
+            if name in _NUMBERS and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
+                raise UsageProblem(
+                    f"{name}={value!r} is not a positive whole number",
+                    why=_OPTIONS[name],
+                    fix=f"for example --system-option {name}=50",
+                )
 
     def simulated(
         self,
@@ -95,8 +114,10 @@ class RaftTrio:
         build = _build(bug)
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
 
+        numbers: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
+
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
-            config = configure(node_id=name, cluster_members=nodes)
+            config = replace(configure(node_id=name, cluster_members=nodes), **numbers)
             return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
 
         return SimulatedSystem(node=node, translate=translate, session=_sessions(nodes, options, bug, workload))
