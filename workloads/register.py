@@ -34,7 +34,7 @@ from workloads.keys import live_keys
 from workloads.session import Operation, Outcome
 from workloads.stream import Stream, named_stream
 from workloads.threads import each_thread, on_threads
-from workloads.timing import delay, stagger, time_limit
+from workloads.timing import delay, paced, time_limit
 from workloads.workload import Workload, WorkloadOptions
 
 __all__ = ["REGISTER", "Clients", "RegisterKey", "clients_of"]
@@ -46,7 +46,6 @@ _CAS_BACK_MAX = 8
 _FINAL_TRIES = 10
 _FINAL_RETRY_NS = 300_000_000  # ten tries outlast an election
 _FINAL_LIMIT_NS = 30_000_000_000  # a cluster that does not answer by then has failed its liveness check anyway
-_SECOND_NS = 1_000_000_000
 
 
 class Clients(msgspec.Struct, frozen=True):
@@ -132,7 +131,7 @@ def _generator(options: WorkloadOptions) -> Generator:
 
     keys = live_keys(_KEYS_PER_GROUP * groups, key, named_stream(options.seed, "workload/keys"))
     pace = named_stream(options.seed, "workload/pace")
-    return time_limit(options.time_limit_ns, stagger(max(1, round(_SECOND_NS / options.rate_hz)), keys, pace))
+    return time_limit(options.time_limit_ns, paced(options.rate_hz, keys, pace))
 
 
 def _final_generator(options: WorkloadOptions, keys: tuple[Any, ...]) -> Generator:
