@@ -45,7 +45,7 @@ class BlockLinks:
         self._blocked: set[str] = set()
 
     async def apply(self, action: Apply) -> str:
-        fault, pairs = action.fault.id, action.blocks
+        fault, pairs = action.fault.id, action.pairs
         if pairs:
             await self._nft(
                 f"add table bridge {_TABLE}{fault}",

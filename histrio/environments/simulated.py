@@ -14,7 +14,7 @@ from typing import Literal
 
 from histrio.engine import Engine
 from histrio.environments.environment import Conducted, Progress
-from histrio.environments.simulated_faults import MECHANISMS, MechanismFactory
+from histrio.environments.simulated_faults import ABSENT, MECHANISMS, MechanismFactory
 from histrio.environments.simulated_world import SimulatedWorld
 from histrio.recorder import Recorder
 from histrio.simulation.errors import EventBudgetSpent
@@ -51,8 +51,8 @@ class SimulatedEnvironment:
 
     @property
     def mechanisms(self) -> Mapping[str, str | None]:
-        """Everything the simulator can do, it can do everywhere."""
-        return dict.fromkeys(self.factories)
+        """What the simulator can do, it can do everywhere; what it lacks, it lacks for a reason."""
+        return {**ABSENT, **dict.fromkeys(self.factories)}
 
     def conduct(
         self,
