@@ -60,7 +60,7 @@ class Run:
         trial = plan_trial(SPEC)
         trial = msgspec.structs.replace(trial, plan=msgspec.structs.replace(trial.plan, faults=self.faults))
         engine = Engine(trial, workload_named("register"), workload_options(SPEC), Injector(trial.plan, 1))
-        recorder = Recorder(self.folder, clock="monotonic")
+        recorder = Recorder.in_directory(self.folder, clock="monotonic")
         names = ("network.block", "process.kill", "process.pause")
         factories: dict[str, RealMechanismFactory] = dict.fromkeys(names, make or self.mechanism)
         self.world = RealWorld(trial, self.system, engine, recorder, factories, self.progress.append)
