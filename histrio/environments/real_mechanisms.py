@@ -170,7 +170,8 @@ class EndProcesses:
 
     async def _end(self, fault: str, node: str) -> None:
         end = self._cluster.kill if self._sign is signal.SIGKILL else self._cluster.terminate
-        self._ended[fault] += await end(node)
+        if await end(node):
+            self._ended[fault] += 1
 
     async def undo(self, action: Undo) -> Counts:
         async with trio.open_nursery() as nursery:
@@ -246,10 +247,10 @@ def _state(pid: int) -> str:
 
 def _unread_sockets(pid: int) -> int:
     """TCP sockets in the process's network, listening ones too, in which something waits for it."""
-    try:
-        rows = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
-        return 0
+    rows: list[str] = []
+    for protocol in ("tcp", "tcp6"):
+        with suppress(OSError):
+            rows += Path(f"/proc/{pid}/net/{protocol}").read_text(encoding="ascii").splitlines()[1:]
     return sum(int(row.split()[4].partition(":")[2], 16) > 0 for row in rows)
 
 
