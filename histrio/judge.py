@@ -91,8 +91,8 @@ def _completion(files: RunFiles) -> Sequence[CheckResult]:
     end = files.run.end
     if end is None or end.reason == "interrupted":
         how = "the harness was killed" if end is None else "it was interrupted"
-        phase = files.run.phases[-1].name if files.run.phases else "settle"
-        return [_completed(Validity.UNKNOWN, f"the run did not finish: {how} in the phase {phase}", "cut-off")]
+        where = f" in the phase {files.run.phases[-1].name}" if files.run.phases else ""
+        return [_completed(Validity.UNKNOWN, f"the run did not finish: {how}{where}", "cut-off")]
     match end.reason:
         case "completed":
             return [_completed(Validity.VALID, "all phases were completed")]
