@@ -25,7 +25,7 @@ from histrio.settings import Expectation
 from histrio.store import RunDirectory, disk_errors
 from histrio.trial import Trial, TrialSpec, spec_from_json
 
-__all__ = ["check_run", "expected_exit_code", "replay", "report", "run", "run_name"]
+__all__ = ["check_run", "expected_exit_code", "record_and_report", "replay", "report", "run", "run_name"]
 
 
 def run(call: Call, request: Request, *, as_json: bool, dry_run: bool) -> int:
@@ -79,15 +79,29 @@ def replay(call: Call, path: Path, *, store: Path | None) -> int:
     return expected_exit_code(verdict, None)
 
 
+def record_and_report(call: Call, spec: TrialSpec) -> Path:
+    """Carry out one trial of a campaign with everything recorded, judge it and draw its report. Gives the report."""
+    call.stage = "planning the trial"
+    directory = _execute(call, call.services.plan_trial(spec))
+    _judge(call, directory)
+    return _write_report(call, directory)
+
+
 def run_name(spec: TrialSpec) -> str:
     """The run's folder in the store: what the user called it, else system, workload and bug."""
     parts = [spec.system, spec.workload] + ([spec.bug] if spec.bug else [])
     return spec.name or "-".join(parts)
 
 
-def replay_command(path: Path) -> str:
-    """The line to copy."""
-    return f"histrio replay {shlex.quote(str(path))}"
+def again_command(directory: RunDirectory, record: RunRecord) -> str:
+    """The line to copy: a replay of the run in the simulator; elsewhere the same faults once more, a re-enactment."""
+    if record.environment == "sim":
+        return f"histrio replay {shlex.quote(str(directory.path))}"
+    try:
+        spec = spec_from_json(record.spec)
+    except msgspec.ValidationError:
+        return f"histrio run --env {record.environment} --plan {shlex.quote(str(directory.plan_json))}"
+    return command_line(msgspec.structs.replace(spec, plan=directory.plan_json, store=TrialSpec().store))
 
 
 def run_command(record: RunRecord) -> str | None:
@@ -189,7 +203,7 @@ def _show(call: Call, directory: RunDirectory, verdict: Verdict, *, expect: Expe
         call.answer(f"{met}: {expect}")
     if report:
         call.answer(f"report  {_write_report(call, directory)}")
-    call.answer(f"again   {replay_command(directory.path)}")
+    call.answer(f"again   {again_command(directory, record)}")
     if anew := run_command(record):
         call.answer(f"anew    {anew}")
     call.answer(f"seed    {record.seed}")
@@ -208,7 +222,7 @@ def _show_json(
         seed=record.seed,
         directory=str(directory.path),
         report=str(_write_report(call, directory)) if report else None,
-        replay=replay_command(directory.path),
+        replay=again_command(directory, record),
         run=run_command(record),
         expected=None if expect is None else str(expect),
         checks=verdict.checks,
