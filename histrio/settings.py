@@ -14,7 +14,7 @@ from pathlib import Path
 
 from checker.records import Validity
 
-__all__ = ["SETTINGS", "Expectation", "PerNode", "Setting"]
+__all__ = ["SETTINGS", "Expectation", "PerNode", "Setting", "duration_s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ def _rate(given: object) -> float:
     return number
 
 
-def _duration_s(given: object) -> float:
+def duration_s(given: object) -> float:
+    """Seconds of `60s`, `500ms`, `2m`, `1h` or a number. Raises ValueError."""
     text = str(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else ""
     match = _DURATION.fullmatch(text.strip())
     if match is None or (seconds := float(match[1]) * _UNITS_S[match[2]]) <= 0:
@@ -250,7 +251,7 @@ SETTINGS: tuple[Setting, ...] = (
         "time-limit",
         "DURATION",
         "length of the load phase: 60s, 500ms, 2m or plain seconds",
-        _duration_s,
+        duration_s,
         {"anyOf": [_STRING, {"type": "number", "exclusiveMinimum": 0}]},
         "time_limit_s",
         _show_seconds,
