@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from checker.records import Validity
+from histrio.bug_score import spec_of_hunt
 from histrio.judge import BLACK_BOX
 from histrio.systems.raft_trio_bugs import PLANTED
 from histrio.systems.system import Hunt
-from histrio.trial import TrialSpec
 from tests.histrio.running import Ran, run
 
 REGRESSIONS = Path(__file__).parent.parent / "regressions"
@@ -44,20 +44,6 @@ SEEN_BY_CLIENTS = (
 """Found without believing anything that the system says of itself: by a history, or by nodes that end."""
 
 
-def trial(hunt: Hunt, seed: int, bug: str | None = None) -> TrialSpec:
-    return TrialSpec(
-        seed=seed,
-        bug=bug,
-        nodes=hunt.nodes,
-        workload=hunt.workload,
-        system_options=dict(hunt.options),
-        plan=REGRESSIONS / f"{hunt.plan}.plan.json",
-        time_limit_s=hunt.time_limit_s,
-        rate_hz=hunt.rate_hz,
-        concurrency=hunt.concurrency,
-    )
-
-
 def found_by(ran: Ran) -> set[str]:
     return {check.name for check in ran.verdict.checks if check.validity is Validity.INVALID}
 
@@ -68,7 +54,7 @@ def test_a_planted_bug_is_found_by_an_expected_detector(bug: str, tmp_path: Path
     known = PLANTED[bug].bug
     needed = set(known.detectors) & set(BLACK_BOX) if bug in SEEN_BY_CLIENTS else set(known.detectors)
     for seed in SEEDS:
-        found = found_by(run(tmp_path, trial(known.hunt, seed, bug)))
+        found = found_by(run(tmp_path, spec_of_hunt(known.hunt, REGRESSIONS, seed=seed, bug=bug)))
         if found & needed:
             return
     pytest.fail(f"{bug} was not found by any of {sorted(needed)}; last found by {sorted(found)}")
@@ -77,7 +63,7 @@ def test_a_planted_bug_is_found_by_an_expected_detector(bug: str, tmp_path: Path
 @pytest.mark.parametrize("hunt", HUNTS.values(), ids=lambda hunt: f"{hunt.plan}-{hunt.options.get('profile', '')}")
 def test_the_correct_build_passes_what_finds_the_planted_bugs(hunt: Hunt, tmp_path: Path) -> None:
     """A scenario that fails the right build finds nothing."""
-    ran = run(tmp_path, trial(hunt, SEEDS[0]))
+    ran = run(tmp_path, spec_of_hunt(hunt, REGRESSIONS, seed=SEEDS[0], bug=None))
     assert ran.verdict.validity is Validity.VALID, ran.verdict.signature
 
 
