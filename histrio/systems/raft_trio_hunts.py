@@ -12,6 +12,7 @@ from histrio.systems.system import Hunt
 
 __all__ = [
     "ALL_STOP",
+    "FIGURE_8",
     "FOLLOWER_LOSES_POWER",
     "FOUR_STOP",
     "HALVES",
@@ -78,6 +79,15 @@ LEADER_STOPPED_AND_CUT_OFF = Hunt(
     nodes=3,
     time_limit_s=3.5,
     rate_hz=100.0,
+    concurrency=60,
+)
+FIGURE_8 = Hunt(
+    plan="fig8.1",
+    scenario="Figure 8 of the Raft paper: a leader with unreplicated entries is cut off; its successor too, with one of"
+    " its own; the first leads again, and is cut off when it commits",
+    nodes=3,
+    time_limit_s=3.2,
+    rate_hz=60.0,
     concurrency=60,
 )
 FOLLOWER_LOSES_POWER = Hunt(

@@ -28,6 +28,7 @@ SEEN_BY_CLIENTS = (
     "ack_before_fsync",
     "ack_on_append",
     "commit_beyond",
+    "fig8",
     "follower_own_commit",
     "leader_local_read",
     "match_is_last",
