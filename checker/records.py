@@ -189,7 +189,7 @@ class Applied(TraceEvent, frozen=True, gc=False, tag="applied"):
 
 
 class Snapshot(TraceEvent, frozen=True, gc=False, tag="snapshot"):
-    """`installed`: received from a leader, not taken here."""
+    """`installed`: received from a leader; else taken here, or found on disk by an incarnation that begins."""
 
     index: int
     term: int
@@ -198,9 +198,13 @@ class Snapshot(TraceEvent, frozen=True, gc=False, tag="snapshot"):
 
 
 class Configuration(TraceEvent, frozen=True, gc=False, tag="configuration"):
+    """The configuration at log position `index` (0: that of the beginning) is in force on the node."""
+
     index: int
     voters: tuple[str, ...]
     learners: tuple[str, ...] = ()
+    voters_outgoing: tuple[str, ...] = ()
+    """Not empty in joint consensus only: a majority of them must agree as well as one of `voters`."""
 
 
 class Acknowledged(TraceEvent, frozen=True, gc=False, tag="acknowledged"):

@@ -15,7 +15,7 @@ from raft_trio.machine import StateMachine
 from raft_trio.rules import RULES, Rules
 from raft_trio.sessions import is_new
 from raft_trio.storage.records import CODEC, RecordCodec
-from raft_trio.types import LogIndex
+from raft_trio.types import Config, LogIndex, Term
 
 __all__ = ["BUILD", "NODE_RULES", "Build", "NodeRules"]
 
@@ -35,6 +35,26 @@ def goes_on_after_write_error(error: OSError) -> bool:
     return False
 
 
+def due_for_snapshot(applied: LogIndex, snapshot: LogIndex, threshold: int) -> LogIndex | None:
+    """Index to take a snapshot at; None: not yet. What is applied is committed, and in the state (S2: beyond it)."""
+    return applied if applied - snapshot >= threshold else None
+
+
+def term_of_snapshot(entry_term: Term, current_term: Term) -> Term:
+    """The term that stands beside a snapshot's index: its last entry's (Raft §7; S1: the current one)."""
+    return entry_term
+
+
+def sessions_in_snapshot(sessions: bytes) -> bytes:
+    """What of the sessions goes into a snapshot: all, or a retried command takes effect twice (thesis §6.3; S8)."""
+    return sessions
+
+
+def config_in_snapshot(config: Config) -> Config:
+    """The membership that goes into a snapshot (Raft §7; S7: none)."""
+    return config
+
+
 @dataclass(frozen=True, slots=True)
 class NodeRules:
     """The decisions of the layer around the core, as pure functions."""
@@ -47,6 +67,12 @@ class NodeRules:
     """(last sequence of the session, sequence) -> whether to give the command to the state machine."""
     goes_on_after_write_error: Callable[[OSError], bool]
     """What a batch of file operations failed with -> whether to take it for done."""
+    due_for_snapshot: Callable[[LogIndex, LogIndex, int], LogIndex | None]
+    """(applied index, index of the newest snapshot, threshold) -> index to take one at, or None."""
+    term_of_snapshot: Callable[[Term, Term], Term]
+    """(term of the last applied entry, current term) -> term of the snapshot."""
+    sessions_in_snapshot: Callable[[bytes], bytes]
+    config_in_snapshot: Callable[[Config], Config]
 
 
 NODE_RULES = NodeRules(
@@ -54,6 +80,10 @@ NODE_RULES = NodeRules(
     may_read=applied_up_to,
     is_new_command=is_new,
     goes_on_after_write_error=goes_on_after_write_error,
+    due_for_snapshot=due_for_snapshot,
+    term_of_snapshot=term_of_snapshot,
+    sessions_in_snapshot=sessions_in_snapshot,
+    config_in_snapshot=config_in_snapshot,
 )
 
 

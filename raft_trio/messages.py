@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from raft_trio.types import LogEntry, LogIndex, NodeId, Term
+from raft_trio.types import Config, LogEntry, LogIndex, NodeId, Term
 
 __all__ = [
     "AppendEntriesRequest",
@@ -20,6 +20,8 @@ __all__ = [
     "Done",
     "Forward",
     "ForwardReply",
+    "InstallSnapshotRequest",
+    "InstallSnapshotResponse",
     "Message",
     "OpenSession",
     "OutcomeUnknown",
@@ -87,6 +89,42 @@ class AppendEntriesResponse(msgspec.Struct, frozen=True, array_like=True, gc=Fal
     conflict_index: LogIndex = 0
     conflict_term: Term = 0
     round: int = 0
+
+
+class InstallSnapshotRequest(msgspec.Struct, frozen=True, array_like=True, tag="install"):
+    """One chunk of a snapshot up to (index, index_term) (Raft §7, Figure 13).
+
+    (index, digest) names the snapshot: equal snapshots of two leaders are one, so a transfer outlives its leader.
+    """
+
+    term: Term
+    leader: NodeId
+    index: LogIndex
+    index_term: Term
+    config: Config
+    config_index: LogIndex
+    digest: int
+    """crc32 of the whole."""
+    total: int
+    """Bytes of the whole."""
+    offset: int
+    data: bytes
+    checksum: int
+    """crc32 of this chunk."""
+
+
+class InstallSnapshotResponse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="installed"):
+    """`installed`: everything up to `index` is durable here, by this snapshot or without it.
+
+    Else the chunk at `offset` was looked at, and the one at `next_offset` is wanted.
+    """
+
+    term: Term
+    index: LogIndex
+    digest: int
+    offset: int
+    next_offset: int
+    installed: bool = False
 
 
 class ReadIndexRequest(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="read_index"):
@@ -195,6 +233,8 @@ Message = (
     | RequestVoteResponse
     | AppendEntriesRequest
     | AppendEntriesResponse
+    | InstallSnapshotRequest
+    | InstallSnapshotResponse
     | ReadIndexRequest
     | ReadIndexResponse
     | Forward

@@ -29,6 +29,8 @@ from raft_trio.messages import (
     ClientRequest,
     Forward,
     ForwardReply,
+    InstallSnapshotRequest,
+    InstallSnapshotResponse,
     Message,
     PeerFrame,
     ReadIndexRequest,
@@ -37,6 +39,7 @@ from raft_trio.messages import (
     RequestVoteResponse,
 )
 from raft_trio.service import Service
+from raft_trio.snapshots import SnapshotWriter
 from raft_trio.storage.wal import Wal
 from raft_trio.trace import Received, Sent, TraceEvent
 from raft_trio.types import LogIndex, NodeId, Role, Term
@@ -48,6 +51,8 @@ _KINDS: dict[type[Message], str] = {
     RequestVoteResponse: "voted",
     AppendEntriesRequest: "append",
     AppendEntriesResponse: "appended",
+    InstallSnapshotRequest: "install",
+    InstallSnapshotResponse: "installed",
     ReadIndexRequest: "read_index",
     ReadIndexResponse: "read_index_at",
     Forward: "forward",
@@ -89,6 +94,9 @@ class Node:
         self._core: RaftCore
         self._service: Service
         self._wal: Wal
+        self._snapshots = SnapshotWriter()
+        self._installing: int | None = None
+        """Token of the newest batch that installs a snapshot."""
         self._failed: str | None = None
         self._outbox: dict[NodeId, list[Message]] = {}
         self._next_message = 0
@@ -125,15 +133,18 @@ class Node:
         """Recovers from disk. First call. A log that cannot be trusted or read ends the node (`NodeEffects.failed`)."""
         build = self._build
         try:
-            self._wal, recovered = Wal.recover(build.disk(execute), self._id, build.codec)
+            self._wal, recovered = Wal.recover(
+                build.disk(execute), self._id, build.codec, segment_bytes=self._config.wal_segment_bytes
+            )
             self._core = RaftCore(
                 self._id, self._config, recovered, rules=build.rules, random=self._random, now_ns=now_ns
             )
+            term = recovered.hard_state.term
+            self._service = Service(self._core, self._config, build, incarnation=self._incarnation, restored_term=term)
+            if recovered.snapshot is not None:
+                self._service.restore(recovered.snapshot)
         except (RaftError, OSError) as error:
             self._failed = f"cannot start: {error}"
-            return
-        term = recovered.hard_state.term
-        self._service = Service(self._core, self._config, build, incarnation=self._incarnation, restored_term=term)
 
     def frame(self, now_ns: int, frame: PeerFrame) -> None:
         """A peer's flush arrived: for the first time, again, or late."""
@@ -174,13 +185,24 @@ class Node:
         if self._failed is not None:
             return
         if error is not None and not self._build.node_rules.goes_on_after_write_error(error):
-            self._failed = f"batch {token} of the log failed: {error}"
+            what = "log" if token > 0 else "snapshot"
+            self._failed = f"batch {token} of the {what} failed: {error}"
             return
-        self._wal.done(token)
         try:
-            self._core.persisted(now_ns, token)
+            if token > 0:
+                self._log_written(now_ns, token)
+            else:
+                self._snapshot_written()
         except _BROKEN as broken:
             self._end(broken)
+
+    def _log_written(self, now_ns: int, token: int) -> None:
+        """Everything up to this batch of the log is durable."""
+        self._wal.done(token)
+        if self._installing is not None and token >= self._installing:
+            self._installing = None
+            self._snapshots.remove(self._wal.forget(self._core.snapshot_index))
+        self._core.persisted(now_ns, token)
         self._done_token = token
         held = self._held
         while held and held[0][0] <= token:
@@ -225,7 +247,7 @@ class Node:
     def _act(self, ready: Ready) -> tuple[FileBatch, ...]:
         """Does what the core asks for. Returns what must be written."""
         self._trace += ready.trace
-        batches = () if ready.persist is None else (self._persist(ready.persist),)
+        batches: tuple[FileBatch, ...] = () if ready.persist is None else (self._persist(ready.persist),)
         if ready.messages:
             self._post(ready.messages)
         if ready.messages_after_sync:
@@ -233,16 +255,39 @@ class Node:
                 self._held.append((self._written_token, ready.messages_after_sync))
             else:
                 self._post(ready.messages_after_sync)
+        if ready.snapshot is not None:
+            self._service.restore(ready.snapshot)
         if ready.committed:
             self._service.apply(ready.committed)
+            self._snapshot_if_due()
         if ready.read_states:
             self._service.take_read_states(ready.read_states)
         if ready.lost_leadership:
             self._service.leadership_lost()
+        if (batch := self._snapshots.next()) is not None:
+            batches += (self._build.files(batch),)
         return batches
+
+    def _snapshot_if_due(self) -> None:
+        service = self._service
+        index = self._build.node_rules.due_for_snapshot(
+            service.applied_index, self._core.snapshot_index, self._config.snapshot_threshold
+        )
+        if index is not None and self._snapshots.snapshot is None:
+            snapshot = service.snapshot(index)
+            self._snapshots.begin(snapshot, self._wal.snapshots.write(snapshot))
+
+    def _snapshot_written(self) -> None:
+        """A slice, a whole snapshot, or a removal is done."""
+        snapshot = self._snapshots.done()
+        if snapshot is not None:
+            self._core.compact(snapshot)
+            self._snapshots.remove(self._wal.forget(snapshot.index))
 
     def _persist(self, persist: Persist) -> FileBatch:
         self._written_token = persist.token
+        if persist.snapshot is not None:
+            self._installing = persist.token
         return self._build.files(self._wal.append(persist))
 
     def _post(self, messages: Iterable[Outbound]) -> None:

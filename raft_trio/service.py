@@ -33,8 +33,9 @@ from raft_trio.messages import (
 )
 from raft_trio.sessions import Applied as CommandApplied
 from raft_trio.sessions import Expired, Outcome, Sessions, Superseded
-from raft_trio.trace import Acknowledged, Applied, TraceEvent
-from raft_trio.types import EntryType, LogEntry, LogIndex, NodeId, Role, Term
+from raft_trio.snapshots import restore_state, take_snapshot
+from raft_trio.trace import Acknowledged, Applied, Snapshotted, TraceEvent
+from raft_trio.types import EntryType, LogEntry, LogIndex, NodeId, Role, Snapshot, Term
 
 __all__ = ["COMMAND_BYTES_MAX", "Service"]
 
@@ -162,6 +163,27 @@ class Service:
                 self._settle(proposed.pop(entry.index), entry, outcome)
         if self._readable:
             self._answer_readable()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Puts a snapshot in the place of the state. Raises Corrupt."""
+        restore_state(snapshot, self._machine, self._sessions)
+        self.applied_index, self.applied_term = snapshot.index, snapshot.term
+        if self._readable:
+            self._answer_readable()
+
+    def snapshot(self, index: LogIndex) -> Snapshot:
+        """The state as a snapshot, which is to be that of `index`."""
+        rules, core = self._rules, self._core
+        config_index, config = core.config_at(min(index, self.applied_index))
+        snapshot = take_snapshot(
+            self._machine,
+            rules.sessions_in_snapshot(self._sessions.snapshot()),
+            index=index,
+            term=rules.term_of_snapshot(self.applied_term, core.term),
+            configuration=(config_index, rules.config_in_snapshot(config)),
+        )
+        self.traced.append(Snapshotted(snapshot.index, snapshot.term, snapshot.digest, False))
+        return snapshot
 
     def take_read_states(self, states: tuple[ReadState, ...]) -> None:
         """The core says from which index on reads are recent enough, or that they cannot be served."""

@@ -85,7 +85,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False, tag="applied"):
 
 
 class Snapshotted(msgspec.Struct, frozen=True, gc=False, tag="snapshot"):
-    """A snapshot up to `index` was taken here or (`installed`) received."""
+    """A snapshot up to `index` came from the leader (`installed`), was taken here, or was read from disk at a start."""
 
     index: LogIndex
     term: Term
@@ -93,12 +93,14 @@ class Snapshotted(msgspec.Struct, frozen=True, gc=False, tag="snapshot"):
     installed: bool
 
 
-class Configured(msgspec.Struct, frozen=True, tag="configuration"):
-    """The configuration at `index` became active."""
+class Configured(msgspec.Struct, frozen=True, gc=False, tag="configuration"):
+    """The configuration at `index` (0: that of the bootstrap) is in force, committed or not."""
 
     index: LogIndex
     voters: tuple[NodeId, ...]
     learners: tuple[NodeId, ...] = ()
+    voters_outgoing: tuple[NodeId, ...] = ()
+    """Not empty in joint consensus only: of them, too, a majority must agree."""
 
 
 class Acknowledged(msgspec.Struct, frozen=True, gc=False, tag="acknowledged"):

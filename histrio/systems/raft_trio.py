@@ -7,6 +7,7 @@ protocol. What is tested is the build that a user gets, or one with a planted bu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -34,8 +35,21 @@ DEFAULT_OPERATION_TIMEOUT_NS = 1000 * MS  # three of the longest elections: a cl
 
 _OPTIONS: Mapping[str, str] = {
     "profile": "`hardened` (default) or `paper`: without pre-vote, check-quorum, stickiness and no-op",
+    "snapshot_threshold": "a node takes a snapshot after so many applied entries; default 10000",
+    "trailing_logs": "entries kept in the log below a snapshot; default 5000",
+    "snapshot_chunk_bytes": "a snapshot travels in chunks of so many bytes; default 65536",
+    "wal_segment_bytes": "size of a file of the write-ahead log; default 16 MiB",
     "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_OPERATION_TIMEOUT_NS // MS}",
 }
+
+
+_NUMBERS: Mapping[str, str] = {
+    "snapshot_threshold": "snapshot_threshold",
+    "trailing_logs": "trailing_logs",
+    "snapshot_chunk_bytes": "snapshot_chunk_size",
+    "wal_segment_bytes": "wal_segment_bytes",
+}
+"""Option -> field of `RaftNodeConfig`, a whole number."""
 
 
 class RaftTrio:
@@ -67,6 +81,12 @@ class RaftTrio:
                     why="it is a duration in milliseconds",
                     fix="for example --system-option operation_timeout_ms=1000",
                 )
+            if name in _NUMBERS and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
+                raise UsageProblem(
+                    f"{name}={value!r} is not a positive whole number",
+                    why=_OPTIONS[name],
+                    fix=f"for example --system-option {name}=50",
+                )
 
     def simulated(
         self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
@@ -77,8 +97,10 @@ class RaftTrio:
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
         timeout_ns = _timeout_ns(options)
 
+        numbers: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
+
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
-            config = configure(node_id=name, cluster_members=nodes)
+            config = replace(configure(node_id=name, cluster_members=nodes), **numbers)
             return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
 
         def session(process: int) -> Session:
