@@ -47,8 +47,8 @@ class BugScore(msgspec.Struct, frozen=True, kw_only=True):
 
 def spec_of_hunt(hunt: Hunt, plans: Path, *, seed: int, bug: str | None) -> TrialSpec:
     """The trial in which a bug shows itself; `bug` None: the correct build in it. Raises UsageProblem."""
-    plan = plans / f"{hunt.plan}.plan.json"
-    if not plan.is_file():
+    plan = plans / f"{hunt.plan}.plan.json" if hunt.plan else None
+    if plan is not None and not plan.is_file():
         raise UsageProblem(
             f"there is no {plan}",
             why="planted bugs are looked for with the saved plans of the repository",

@@ -92,4 +92,6 @@ class Services:
     """(campaign, processes, whether to leave the packages as they are, seconds, taker of rows, taker of progress)."""
     score_bugs: Callable[[tuple[str, ...], Sequence[int], Path], Iterable[BugScore]]
     """(names of planted bugs, none for all; seeds; folder of saved plans)."""
+    build_image: Callable[[Callable[[str], None]], str]
+    """Gives the image's name and base; the argument takes progress."""
     now: Callable[[], datetime] = utc_now

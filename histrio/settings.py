@@ -52,6 +52,8 @@ class Setting:
     """A field's value as arguments of the option, which is given once for each."""
     repeated: bool = False
     """Whether the option may be given several times, each adding to it."""
+    flag: bool = False
+    """Whether the option stands alone, and means yes."""
 
     @property
     def option(self) -> str:
@@ -108,11 +110,11 @@ def _seed(given: object) -> int:
 
 def _rate(given: object) -> float:
     try:
-        number = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else 0.0
+        number = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else -1.0
     except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ValueError(f"{given!r} is no rate; write operations per second, such as 200")
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{given!r} is no rate; write operations per second, such as 200, or 0 for no limit")
     return number
 
 
@@ -172,6 +174,18 @@ def _scalar(value: object) -> str:
             raise ValueError(f"{value!r} must be a text, a number or a truth value")
 
 
+def _truth(given: object) -> bool:
+    match given:
+        case bool():
+            return given
+        case "yes" | "true" | "1":
+            return True
+        case "no" | "false" | "0":
+            return False
+        case _:
+            raise ValueError(f"{given!r} is neither yes nor no")
+
+
 def _white_box(given: object) -> bool:
     match given:
         case "all":
@@ -211,6 +225,10 @@ def _show_number(value: object) -> tuple[str, ...]:
 
 def _show_seconds(value: object) -> tuple[str, ...]:
     return (f"{_show_number(value)[0]}s",)
+
+
+def _show_truth(value: object) -> tuple[str, ...]:
+    return ("yes" if value else "no",)
 
 
 def _show_white_box(value: object) -> tuple[str, ...]:
@@ -259,9 +277,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "rate",
         "HZ",
-        "operations per second, all clients together",
+        "operations per second, all clients together; 0: as fast as they can",
         _rate,
-        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "number", "minimum": 0},
         "rate_hz",
         _show_number,
     ),
@@ -296,4 +314,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("store", "DIR", "where run directories go", _path, _STRING, "store"),
     Setting("name", "NAME", "the run's folder in the store", _text, _STRING, "name"),
+    Setting(
+        "keep",
+        "",
+        "leave the containers of --env docker as they are at the end",
+        _truth,
+        {"type": "boolean"},
+        "keep",
+        _show_truth,
+        flag=True,
+    ),
 )

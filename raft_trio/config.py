@@ -56,6 +56,8 @@ class RaftNodeConfig:
     """Ignore vote requests while a leader is alive (thesis §4.2.3)."""
     noop_on_election: bool = True
     """A new leader appends an empty entry, so that earlier terms' entries can commit (Raft §8)."""
+    detailed_trace: bool = True
+    """Report every message and every entry, too; off, only changes of role, votes, commitment, durability."""
 
     @classmethod
     def paper(cls, node_id: NodeId, cluster_members: tuple[NodeId, ...]) -> RaftNodeConfig:

@@ -13,6 +13,7 @@ import msgspec
 from raft_trio.types import Config, LogEntry, LogIndex, NodeId, Term
 
 __all__ = [
+    "AskStatus",
     "AppendEntriesRequest",
     "AppendEntriesResponse",
     "ClientReply",
@@ -34,6 +35,7 @@ __all__ = [
     "RequestVoteRequest",
     "RequestVoteResponse",
     "SessionOpened",
+    "Status",
     "Submit",
 ]
 
@@ -223,6 +225,27 @@ class OutcomeUnknown(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
 
     operation: str
     reason: str
+
+
+class AskStatus(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ask_status"):
+    """What does this node know? Answered at once by any node, from memory: for people, never for decisions."""
+
+    operation: str
+
+
+class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
+    """A node as it sees itself."""
+
+    operation: str
+    node: NodeId
+    role: str
+    term: Term
+    leader: NodeId | None
+    last_index: LogIndex
+    commit: LogIndex
+    applied: LogIndex
+    matches: dict[NodeId, LogIndex]
+    """What each follower is known to have; empty unless it leads."""
 
 
 ClientRequest = OpenSession | Submit | Query

@@ -37,6 +37,7 @@ from raft_trio.messages import (
     ReadIndexResponse,
     RequestVoteRequest,
     RequestVoteResponse,
+    Status,
 )
 from raft_trio.service import Service
 from raft_trio.snapshots import SnapshotWriter
@@ -127,6 +128,18 @@ class Node:
         """Last entry given to the state machine."""
         return self._service.applied_index
 
+    @property
+    def read_rounds(self) -> int:
+        """Rounds of heartbeats opened for reads so far."""
+        return self._core.read_rounds
+
+    def status(self, operation: str) -> Status:
+        """What it knows at this moment."""
+        core, applied = self._core, self._service.applied_index
+        role, term = core.role.value, core.term
+        commit, matches = core.commit_index, core.matches
+        return Status(operation, self._id, role, term, core.leader, core.last_index, commit, applied, matches)
+
     # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, now_ns: int, execute: FileExecutor) -> None:
@@ -152,11 +165,13 @@ class Node:
             return
         source = frame.source
         number = frame.first
+        detailed = self._config.detailed_trace
         try:
             for message in frame.messages:
-                name = f"{source}.{frame.incarnation}.{number}"
+                if detailed:
+                    name = f"{source}.{frame.incarnation}.{number}"
+                    self._trace.append(Received(name, _KINDS[type(message)], source))
                 number += 1
-                self._trace.append(Received(name, _KINDS[type(message)], source))
                 if isinstance(message, Forward):
                     self._service.take_forward(now_ns, source, message)
                 elif isinstance(message, ForwardReply):
@@ -303,6 +318,9 @@ class Node:
         frames = []
         for to, messages in self._outbox.items():
             frames.append((to, PeerFrame(node, incarnation, number, tuple(messages))))
+            if not self._config.detailed_trace:
+                number += len(messages)
+                continue
             for message in messages:
                 trace.append(_sent(f"{node}.{incarnation}.{number}", to, message))
                 number += 1

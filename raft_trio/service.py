@@ -87,6 +87,7 @@ class Service:
         self._core = core
         self._timeout_ns = config.election_timeout_max_ns
         self._rules = build.node_rules
+        self._detailed = config.detailed_trace
         self._machine = build.machine()
         self._sessions = Sessions(is_new=build.node_rules.is_new_command)
         self._restored_term = restored_term
@@ -150,6 +151,7 @@ class Service:
     def apply(self, committed: tuple[LogEntry, ...]) -> None:
         """Gives newly committed entries to the state machine, in order, and answers who waited for them."""
         sessions, machine, proposed, traced = self._sessions, self._machine, self._proposed, self.traced
+        detailed = self._detailed
         for entry in committed:
             assert entry.index == self.applied_index + 1, f"entry {entry.index} applied after {self.applied_index}"
             outcome: Outcome | None = None
@@ -158,7 +160,8 @@ class Service:
             elif entry.type is EntryType.OPEN_SESSION:
                 sessions.open(entry)
             self.applied_index, self.applied_term = entry.index, entry.term
-            traced.append(Applied(entry.index, entry_digest(entry)))
+            if detailed:
+                traced.append(Applied(entry.index, entry_digest(entry)))
             if proposed and entry.index in proposed:
                 self._settle(proposed.pop(entry.index), entry, outcome)
         if self._readable:
@@ -319,7 +322,8 @@ class Service:
         return Refused(operation, reason, self._core.leader)
 
     def _answer_done(self, asker: _Asker, result: bytes, term: Term, index: LogIndex) -> None:
-        self.traced.append(Acknowledged(asker.operation, index))
+        if self._detailed:
+            self.traced.append(Acknowledged(asker.operation, index))
         self._answer(asker, Done(asker.operation, result, term, index))
 
     def _answer(self, asker: _Asker, reply: Done | SessionOpened | Refused | OutcomeUnknown) -> None:

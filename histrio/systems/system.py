@@ -21,9 +21,9 @@ __all__ = ["Bug", "DeployedSystem", "Hunt", "Launch", "NodePlace", "NodeStatus",
 class Hunt:
     """A trial in which a planted bug shows itself: what to ask for beside `--bug`."""
 
-    plan: str
-    """Name of a saved plan of the regression corpus, `<bug>.<number>`."""
-    scenario: str
+    plan: str = ""
+    """Name of a saved plan of the regression corpus, `<bug>.<number>`; empty: drawn faults find it."""
+    scenario: str = "drawn faults"
     """What the plan does, for people."""
     workload: str = "register"
     options: Mapping[str, str] = field(default_factory=dict)
@@ -139,13 +139,25 @@ class System(Protocol):
         ...
 
     def simulated(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
     ) -> SimulatedSystem:
-        """Prepare a simulated run of the build that `bug` names."""
+        """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`."""
         ...
 
     def deployed(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
     ) -> DeployedSystem | None:
         """Prepare a run on real processes; None: the system exists in the simulator only."""
         ...

@@ -211,6 +211,16 @@ class RaftCore:
         return self._state.membership
 
     @property
+    def matches(self) -> dict[NodeId, LogIndex]:
+        """What each follower is known to have; empty unless it leads."""
+        return {peer: progress.match for peer, progress in self._state.progress.items()}
+
+    @property
+    def read_rounds(self) -> int:
+        """Rounds of heartbeats opened for reads so far."""
+        return self._state.round_sent
+
+    @property
     def snapshot_index(self) -> LogIndex:
         """Up to where the newest snapshot reaches; 0: there is none."""
         return 0 if self._state.snapshot is None else self._state.snapshot.index

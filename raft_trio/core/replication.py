@@ -68,7 +68,8 @@ def _truncate(state: CoreState, index: LogIndex) -> None:
 
 def _append(state: CoreState, entry: LogEntry) -> None:
     state.log.append(entry)
-    state.trace.append(Appended(entry.index, entry.term, entry_digest(entry)))
+    if state.config.detailed_trace:
+        state.trace.append(Appended(entry.index, entry.term, entry_digest(entry)))
     if entry.type is _CONFIGURATION:
         put_in_force(state, entry.index, config_of(entry))
 

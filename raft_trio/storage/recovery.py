@@ -35,16 +35,17 @@ from raft_trio.storage.records import (
 from raft_trio.storage.snapshots import SnapshotFiles
 from raft_trio.types import HardState, LogEntry, LogIndex, NodeId, Snapshot
 
-__all__ = ["VERSION", "Replayed", "replay", "segment_path"]
+__all__ = ["SEGMENT_SUFFIX", "VERSION", "Replayed", "replay", "segment_path"]
 
 VERSION = 2
-_SUFFIX = ".wal"
+SEGMENT_SUFFIX = ".wal"
+"""Of every segment's name."""
 _header_decoder = msgspec.msgpack.Decoder(SegmentHeader)
 
 
 def segment_path(sequence: int) -> str:
     """Name of a segment in the data directory; names sort as their numbers do."""
-    return f"{sequence:016x}{_SUFFIX}"
+    return f"{sequence:016x}{SEGMENT_SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,11 @@ def _segments(execute: FileExecutor) -> tuple[list[int], tuple[str, ...]]:
     """Numbers of the newest unbroken run of segments, and the names of those before a gap."""
     names = execute(ListDir(""))
     assert isinstance(names, tuple)
-    paths = [name for name in names if name.endswith(_SUFFIX)]
+    paths = [name for name in names if name.endswith(SEGMENT_SUFFIX)]
     numbers: list[int] = []
     for path in reversed(paths):
         try:
-            number = int(path.removesuffix(_SUFFIX), 16)
+            number = int(path.removesuffix(SEGMENT_SUFFIX), 16)
         except ValueError:
             raise _corrupt(path, 0, "no name of a segment") from None
         if numbers and number != numbers[-1] - 1:

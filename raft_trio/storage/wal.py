@@ -131,9 +131,9 @@ class Wal:
             self._hard_state = persist.hard_state
 
     def _next_segment(self) -> tuple[FileOp, ...]:
-        closing = Sync(self._path)
+        closing = (Truncate(self._path, self._offset), Sync(self._path))  # a disk may have filled it with zeros
         self._segments[-1] = (self._sequence, self._highest)
-        return (closing, *self._begin_segment(self._sequence + 1))
+        return (*closing, *self._begin_segment(self._sequence + 1))
 
     def _begin_segment(self, sequence: int) -> tuple[FileOp, ...]:
         """Header and name of a segment, durable before the first batch goes in."""

@@ -318,7 +318,15 @@ def test_a_new_segment_has_a_durable_name_before_a_batch_goes_in() -> None:
             break
     first, second = segment_path(1), segment_path(2)
     kinds = [(type(op), getattr(op, "path", "")) for op in batch.ops]
-    assert kinds == [(Sync, first), (Pwrite, second), (Sync, second), (SyncDir, ""), (Pwrite, second), (Sync, second)]
+    assert kinds == [
+        (Truncate, first),
+        (Sync, first),
+        (Pwrite, second),
+        (Sync, second),
+        (SyncDir, ""),
+        (Pwrite, second),
+        (Sync, second),
+    ]
 
 
 def test_a_disk_error_during_recovery_is_not_swallowed() -> None:
