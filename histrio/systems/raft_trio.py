@@ -179,10 +179,7 @@ def _sessions(
             anew=mode.anew,
         )
 
-    if bug is None or bug not in PLANTED:
-        return session
-    spoil = PLANTED[bug].client
-    return lambda process: spoil(session(process))
+    return session
 
 
 class SimulatedRaftNode:

@@ -21,9 +21,9 @@ __all__ = ["Bug", "DeployedSystem", "Hunt", "Launch", "NodePlace", "NodeStatus",
 class Hunt:
     """A trial in which a planted bug shows itself: what to ask for beside `--bug`."""
 
-    plan: str
-    """Name of a saved plan of the regression corpus, `<bug>.<number>`."""
-    scenario: str
+    plan: str = ""
+    """Name of a saved plan of the regression corpus, `<bug>.<number>`; empty: drawn faults find it."""
+    scenario: str = "drawn faults"
     """What the plan does, for people."""
     workload: str = "register"
     options: Mapping[str, str] = field(default_factory=dict)
@@ -46,9 +46,8 @@ class Bug:
     """What the build does differently."""
     detectors: tuple[str, ...]
     """Names of the checks expected to see it, the most likely first."""
-    hunt: Hunt | None = None
-    """How it is found within a few seeds, most often the first; the correct build passes the same trial. None: drawn
-    faults find it within a few seeds."""
+    hunt: Hunt
+    """How it is found within a few seeds, most often the first; the correct build passes the same trial."""
 
 
 @dataclass(frozen=True, slots=True)
