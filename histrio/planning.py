@@ -5,11 +5,13 @@ Here belongs what can be refused before anything runs: names, options, and fault
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from histrio.config import saved_plan
-from histrio.errors import EnvironmentUnavailable, UsageProblem
-from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+from histrio.errors import UsageProblem
+from histrio.registries import ENVIRONMENTS, SYSTEMS
 from histrio.systems.system import System
 from histrio.trial import Trial, TrialSpec
 from nemesis.errors import NemesisError, Unavailable
@@ -32,9 +34,11 @@ def plan_trial(spec: TrialSpec) -> Trial:
     """
     system = _system(spec)
     if spec.environment not in ENVIRONMENTS:
-        raise _absent(spec.environment)
-    offered = [name for name, obstacle in ENVIRONMENTS[spec.environment].mechanisms.items() if obstacle is None]
-    plan, skipped = _plan(spec, offered)
+        known = ", ".join(ENVIRONMENTS)
+        raise UsageProblem(f"there is no environment {spec.environment!r}", fix=f"known are {known}")
+    if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
+        raise obstacle
+    plan, skipped = _plan(spec, ENVIRONMENTS[spec.environment].mechanisms)
     if plan.nodes != _nodes(spec.nodes):
         spec = msgspec.structs.replace(spec, nodes=len(plan.nodes))
     try:
@@ -76,19 +80,11 @@ def _system(spec: TrialSpec) -> System:
     return system
 
 
-def _absent(environment: str) -> EnvironmentUnavailable | UsageProblem:
-    if environment in ABSENT_ENVIRONMENTS:
-        return EnvironmentUnavailable(
-            f"the environment {environment} cannot be used: {ABSENT_ENVIRONMENTS[environment]}",
-            why="a trial that did not run proves nothing, so it is not carried out elsewhere instead",
-            fix="use --env sim",
-        )
-    return UsageProblem(f"there is no environment {environment!r}", fix=f"known are {', '.join(ENVIRONMENTS)}")
-
-
-def _plan(spec: TrialSpec, offered: list[str]) -> tuple[Plan, dict[str, str]]:
+def _plan(spec: TrialSpec, mechanisms: Mapping[str, str | None]) -> tuple[Plan, dict[str, str]]:
     if spec.plan is not None:
-        return saved_plan(spec.plan), {}
+        plan = saved_plan(spec.plan)
+        _check_offered(plan, mechanisms)
+        return plan, {}
     try:
         drawn = draw_plan(
             seed=spec.seed,
@@ -96,7 +92,7 @@ def _plan(spec: TrialSpec, offered: list[str]) -> tuple[Plan, dict[str, str]]:
             workload=spec.workload,
             asked=spec.nemesis,
             duration_ns=round(spec.time_limit_s * SECOND_NS),
-            capabilities=offered,
+            mechanisms=mechanisms,
         )
     except Unavailable as error:
         raise UsageProblem(
@@ -105,6 +101,19 @@ def _plan(spec: TrialSpec, offered: list[str]) -> tuple[Plan, dict[str, str]]:
     except NemesisError as error:
         raise UsageProblem(str(error), fix="all of them: histrio list") from None
     return drawn.plan, drawn.skipped
+
+
+def _check_offered(plan: Plan, mechanisms: Mapping[str, str | None]) -> None:
+    """Raises UsageProblem for a fault of a saved plan that the environment cannot inject."""
+    for fault in plan.faults:
+        mechanism = kind_named(fault.kind).mechanism
+        lack = mechanisms.get(mechanism, f"this environment has no mechanism {mechanism}")
+        if lack is not None:
+            raise UsageProblem(
+                f"fault {fault.id} of the plan, {fault.kind}, cannot be injected: {lack}",
+                why=_WHY_REFUSED,
+                fix="choose another environment, or take the fault out of the plan",
+            )
 
 
 _WHY_REFUSED = "a fault that was asked for by name and quietly left out would make the verdict a lie"

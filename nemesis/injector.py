@@ -5,8 +5,9 @@ One injector runs in every environment. Here belong the times and events that st
 environment's mechanism.
 
 Composition: a node is held down (or paused) by every process fault that hit it, and returns when the last of them ends.
-A fault that hits a node which the same mechanism holds already does nothing there, and its evidence says so. Partitions
-compose by themselves: a pair is blocked while any fault blocks it, so rules are kept by fault.
+A fault that hits a node which the same mechanism holds already does nothing there, and its evidence says so. All other
+faults compose by themselves: a pair is blocked while any fault blocks it, a disk is full while any fault fills it, so
+rules are kept by fault. A node that ended itself because of such a fault returns with it, unless it is held down.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import msgspec
 from nemesis.kinds import Hold, Kind
 from nemesis.plan import AtEvent, AtTime, Fault, Plan
 from nemesis.registry import kind_named
+from nemesis.settings import Setting, setting_of
 from nemesis.shapes import Pair, minority_size
 from nemesis.targets import ClusterView, drawn_order, resolve
 
@@ -72,7 +74,7 @@ InjectorEvent = Started | Woken | NodeEvent | MechanismReport | Healing
 
 
 class Apply(msgspec.Struct, frozen=True, kw_only=True):
-    """Switch a fault on."""
+    """Switch a fault on. A second one of the same fault replaces the pairs of the first, and its counts go on."""
 
     fault: Fault
     mechanism: str
@@ -80,8 +82,12 @@ class Apply(msgspec.Struct, frozen=True, kw_only=True):
     """The nodes the fault is about; what the record of the fault shows."""
     nodes: tuple[str, ...]
     """Those of them to act on: without nodes that the same mechanism holds already."""
-    blocks: tuple[Pair, ...]
-    """Directed pairs to block, for network mechanisms."""
+    pairs: tuple[Pair, ...]
+    """Directed pairs to block, disturb or reset, for network mechanisms."""
+    startable: tuple[str, ...]
+    """Those of `resolved` that no fault holds down: a mechanism that ends their processes may start them again."""
+    setting: Setting | None
+    """The numbers of the fault, of the type that belongs to the mechanism."""
     ends_ns: int
 
 
@@ -91,7 +97,9 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     fault_id: str
     mechanism: str
     nodes: tuple[str, ...]
-    """Nodes to return to normal: those that no other fault still holds. Network rules go with the fault's id."""
+    """Nodes to return to normal: those that no other fault still holds. Rules go with the fault's id."""
+    startable: tuple[str, ...]
+    """Those hit that no other fault holds down: started, if they ended because of this fault."""
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +141,13 @@ class FaultOutcome(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
 
 
+_BUDGETED = (
+    ("process.power-loss", "disk.tear"),
+    ("disk.flip", "disk.truncate", "disk.misdirect"),
+)
+"""Mechanisms that may strike a minority at a time, together with the others of their group."""
+
+
 def status_of(kind: Kind, counts: Mapping[str, int] | None) -> Status:
     """The verdict of the evidence on a fault that was switched on; `counts` None: nothing was reported."""
     if counts is None:
@@ -143,17 +158,30 @@ def status_of(kind: Kind, counts: Mapping[str, int] | None) -> Status:
 class _Course:
     """One fault's course through the run."""
 
-    __slots__ = ("blocks", "counts", "ended", "ends_ns", "fault", "kind", "order", "resolved", "starts_ns")
+    __slots__ = (
+        "counts",
+        "ended",
+        "ends_ns",
+        "fault",
+        "kind",
+        "order",
+        "resolved",
+        "setting",
+        "starts_ns",
+        "steps",
+    )
 
     def __init__(self, fault: Fault, order: tuple[str, ...]) -> None:
         self.fault = fault
         self.kind = kind_named(fault.kind)
+        self.setting = setting_of(self.kind, fault.params)
         self.order = order
         self.starts_ns: int | None = None
         self.ends_ns: int | None = None
         self.ended = False
         self.resolved: tuple[str, ...] = ()
-        self.blocks: tuple[Pair, ...] = ()
+        self.steps: list[tuple[int, tuple[Pair, ...]]] = []
+        """(when, which pairs from then on) still to come."""
         self.counts: dict[str, int] | None = None
 
     @property
@@ -241,12 +269,16 @@ class Injector:
             if course.active and course.ends_ns is not None and course.ends_ns <= now_ns:
                 actions.extend(self._undo(course))
         for course in self._courses.values():
+            if course.active and course.steps and course.steps[0][0] <= now_ns:
+                actions.append(self._applied(course, course.resolved, course.steps.pop(0)[1]))
+        for course in self._courses.values():
             if course.ends_ns is None and course.starts_ns is not None and course.starts_ns <= now_ns:
                 actions.append(self._apply(now_ns, course, view, None))
         return (*actions, *self._wake_at())
 
     def _wake_at(self) -> tuple[WakeAt, ...]:
         times = [course.ends_ns for course in self._courses.values() if course.active and course.ends_ns is not None]
+        times += [course.steps[0][0] for course in self._courses.values() if course.active and course.steps]
         for course in self._courses.values():
             if course.ends_ns is None and course.starts_ns is not None:
                 times.append(course.starts_ns)
@@ -257,25 +289,34 @@ class Injector:
         hit = resolve(course.kind, course.fault, course.order, view, reporter=reporter, held=held)
         nodes = self._spared(course.kind, hit.nodes, view)
         acted_on = tuple([node for node in nodes if node not in held])
-        course.resolved, course.blocks = nodes, hit.blocks
-        course.ends_ns = now_ns + course.fault.for_ns
+        length_ns, steps = course.fault.for_ns, len(hit.later) + 1
+        course.resolved, course.ends_ns = nodes, now_ns + length_ns
+        course.steps = [(now_ns + length_ns * step // steps, pairs) for step, pairs in enumerate(hit.later, start=1)]
+        return self._applied(course, acted_on if course.kind.hold.by_node else nodes, hit.pairs)
+
+    def _applied(self, course: _Course, nodes: tuple[str, ...], pairs: tuple[Pair, ...]) -> Apply:
+        assert course.ends_ns is not None
         return Apply(
             fault=course.fault,
             mechanism=course.kind.mechanism,
-            resolved=nodes,
-            nodes=nodes if course.kind.hold is Hold.LINKS else acted_on,
-            blocks=hit.blocks,
+            resolved=course.resolved,
+            nodes=nodes,
+            pairs=pairs,
+            startable=self._startable(course),
+            setting=course.setting,
             ends_ns=course.ends_ns,
         )
 
     def _spared(self, kind: Kind, nodes: tuple[str, ...], view: ClusterView) -> tuple[str, ...]:
-        """Power loss may strike a minority at a time, as a rack fails and not a continent: the damage budget."""
-        if kind.mechanism != "process.power-loss":
+        """The damage budget: what loses unsynced data, and what damages synced data, strikes a minority at a time each,
+        as a rack fails and not a continent."""
+        alike = next((group for group in _BUDGETED if kind.mechanism in group), None)
+        if alike is None:
             return nodes
         struck = {
             node
             for course in self._courses.values()
-            if course.active and course.kind.mechanism == kind.mechanism
+            if course.active and course.kind.mechanism in alike
             for node in course.resolved
         }
         room = max(0, minority_size(len(view.nodes)) - len(struck)) if len(view.nodes) > 1 else 1
@@ -287,12 +328,15 @@ class Injector:
     def _undo(self, course: _Course) -> Iterable[Action]:
         course.ended = True
         kind = course.kind
-        nodes = tuple([node for node in course.resolved if not self._held(node, course, hold=kind.hold)])
-        if kind.hold is Hold.LINKS:
-            nodes = course.resolved
-        yield Undo(fault_id=course.fault.id, mechanism=kind.mechanism, nodes=nodes)
+        nodes = course.resolved
+        if kind.hold.by_node:
+            nodes = tuple([node for node in nodes if not self._held(node, course, hold=kind.hold)])
+        yield Undo(fault_id=course.fault.id, mechanism=kind.mechanism, nodes=nodes, startable=self._startable(course))
         if nodes:
             yield Probe(fault_id=course.fault.id, probe=kind.probe, nodes=nodes)
+
+    def _startable(self, course: _Course) -> tuple[str, ...]:
+        return tuple([node for node in course.resolved if not self._held(node, course, hold=Hold.DOWN)])
 
     def _held(self, node: str, by_other_than: _Course, *, mechanism: str = "", hold: Hold | None = None) -> bool:
         """Another fault that lasts, of that mechanism or with that hold, has hit `node`."""

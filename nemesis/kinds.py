@@ -11,13 +11,33 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["EVENTS", "MECHANISMS", "TARGETS", "Family", "Hold", "Kind", "Parameter", "Shape", "Trigger"]
+__all__ = ["EVENTS", "MECHANISMS", "MESSAGES", "TARGETS", "Family", "Hold", "Kind", "Parameter", "Shape", "Trigger"]
 
 MECHANISMS: dict[str, str] = {
     "network.block": "drop all messages of chosen directed pairs of nodes",
+    "network.disturb": "lose, delay, reorder, duplicate or corrupt messages of chosen directed pairs",
+    "network.throttle": "limit the bandwidth of chosen directed pairs",
+    "network.filter": "drop messages of one kind of chosen directed pairs",
+    "network.reset": "reset the connections of chosen directed pairs",
     "process.kill": "end a process as SIGKILL does, keeping what the system wrote, and start it again",
     "process.pause": "stop a process as SIGSTOP does, keeping its inputs for later",
     "process.power-loss": "end a process and lose what it wrote and did not sync, and start it again",
+    "process.terminate": "ask a process to end, as SIGTERM does, and start it again",
+    "clock.step": "move a node's clock by an offset",
+    "clock.strobe": "move a node's clock ahead and back, again and again",
+    "clock.rate": "let a node's clock run faster or slower",
+    "disk.full": "fail writes with ENOSPC",
+    "disk.error": "fail operations with EIO",
+    "disk.read-only": "fail whatever changes a file with EROFS",
+    "disk.slow": "let syncs take longer",
+    "disk.hang": "let syncs not come back",
+    "disk.tear": "end a process in a write, and keep any sectors of what it did not sync, and start it again",
+    "disk.flip": "flip bits of what a node has stored while it is down",
+    "disk.truncate": "cut off the end of a file of a node while it is down",
+    "disk.misdirect": "let a write land in another place of its file",
+    "resource.cpu": "give a process little processor time",
+    "resource.memory": "give a process too little memory",
+    "resource.files": "give a process no more file descriptors",
 }
 """What an environment may offer, by name; a kind needs one of these."""
 
@@ -57,12 +77,33 @@ EVENTS: dict[str, Trigger] = {
 """Events that `AtEvent` may name. Environments translate what their nodes report into these words."""
 
 
+MESSAGES: dict[str, str] = {
+    "append-response": "answers to replicated entries and heartbeats",
+    "append-request": "replicated entries and heartbeats",
+    "vote-response": "answers to candidates",
+    "vote-request": "requests for votes",
+}
+"""Kinds of message that `network.filter` may drop. Systems translate what their nodes send into these words."""
+
+
 class Hold(StrEnum):
-    """What a fault keeps from being normal while it lasts. A node returns when the last fault that holds it ends."""
+    """What a fault keeps from being normal while it lasts.
+
+    Of nodes that are down or paused, each returns when the last fault that holds it ends. All else is kept by fault:
+    each has its own rule, rules add up, and a fault that ends takes its rule away.
+    """
 
     LINKS = "links"
     DOWN = "down"
     PAUSED = "paused"
+    CLOCK = "clock"
+    DISK = "disk"
+    LIMITS = "limits"
+
+    @property
+    def by_node(self) -> bool:
+        """Whether nodes are held, as against rules kept."""
+        return self in (Hold.DOWN, Hold.PAUSED)
 
 
 class Shape(StrEnum):
@@ -77,14 +118,20 @@ class Shape(StrEnum):
     """As `CUT_OFF`, in one direction."""
     BRIDGE = "bridge"
     RING = "ring"
+    LINKS = "links"
+    """The links of the target's nodes: from them, to them, or both."""
+    SWIZZLE = "swizzle"
+    """Some nodes are cut off one by one, and come back one by one in another order."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """A parameter of a kind: a closed list of values."""
+    """A parameter of a kind: a closed list of values, the first of which holds where a plan does not say."""
 
     name: str
     choices: tuple[str, ...]
     description: str
+    surest: str | None = None
+    """The value that is surest to leave evidence: plans use it where a fault must take effect."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):

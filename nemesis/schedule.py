@@ -3,14 +3,15 @@
 Every seed draws its own subset of kinds, its own rates and its own share of traps (swarm testing: Groce et al., "Swarm
 testing", ISSTA 2012): a run in which everything goes wrong all the time explores less than runs that each do a few
 things. Two promises hold for all of them: everything that was asked for takes part at least twice by the clock, with a
-length that leaves evidence; and the cluster has quiet stretches, so that clients get most of their work done.
+length and with parameters that leave evidence; and the cluster has quiet stretches, so that clients get most of their
+work done.
 
 Here belongs the drawing; what the kinds are is `nemesis.registry`, what happens at injection `nemesis.targets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from difflib import get_close_matches
 from random import Random
 
@@ -65,16 +66,19 @@ def draw_plan(
     workload: str,
     asked: tuple[str, ...],
     duration_ns: int,
-    capabilities: Collection[str],
+    mechanisms: Mapping[str, str | None],
 ) -> Drawn:
     """The plan of `seed` for a load phase of `duration_ns`.
 
-    asked: families, kinds, `all` or `none`. capabilities: mechanisms (`nemesis.kinds.MECHANISMS`) the environment has.
-    Raises UnknownNemesis, and Unavailable for what was asked for by name and cannot be injected; what `all` or a family
-    contains beyond that is skipped with the reason.
+    asked: families, kinds, `all` or `none`; with `all` each seed draws some families, more of them for longer phases.
+    mechanisms: of `nemesis.kinds.MECHANISMS`, None where the environment has it, else why not. Raises UnknownNemesis,
+    and Unavailable for what was asked for by name and cannot be injected; what `all` or a family contains beyond that
+    is skipped with the reason.
     """
-    chosen, skipped = _select(asked, len(nodes), capabilities)
+    chosen, skipped = _select(asked, len(nodes), mechanisms)
     swarm = Random(f"{seed}/nemesis/swarm")
+    if ALL in asked:
+        chosen = _some_families(chosen, duration_ns, swarm)
     teams = tuple([_team(kinds, swarm) for kinds in chosen])
     faults = _draw_faults(seed, nodes, teams, duration_ns, swarm) if teams else ()
     return Drawn(Plan(seed=seed, nodes=nodes, workload=workload, faults=faults), skipped)
@@ -84,7 +88,7 @@ def draw_plan(
 
 
 def _select(
-    asked: tuple[str, ...], nodes: int, capabilities: Collection[str]
+    asked: tuple[str, ...], nodes: int, mechanisms: Mapping[str, str | None]
 ) -> tuple[tuple[tuple[Kind, ...], ...], dict[str, str]]:
     """The kinds of every name, and the kinds left out."""
     names = _names(asked)
@@ -92,7 +96,7 @@ def _select(
     chosen = []
     for name in names:
         kinds = FAMILIES[name].kinds if name in FAMILIES else (KINDS[name],)
-        obstacles = {kind.name: _obstacle(kind, nodes, capabilities) for kind in kinds}
+        obstacles = {kind.name: _obstacle(kind, nodes, mechanisms) for kind in kinds}
         possible = tuple([kind for kind in kinds if obstacles[kind.name] is None])
         if not possible and ALL not in asked:
             reason, fix = obstacles[kinds[0].name] or ("", "")
@@ -119,13 +123,24 @@ def _unknown(name: str) -> UnknownNemesis:
     return UnknownNemesis(name, tuple(FAMILIES) if near else (*FAMILIES, *KINDS, ALL, NONE))
 
 
-def _obstacle(kind: Kind, nodes: int, capabilities: Collection[str]) -> tuple[str, str] | None:
+def _obstacle(kind: Kind, nodes: int, mechanisms: Mapping[str, str | None]) -> tuple[str, str] | None:
     """Why the kind cannot be injected, and what to do about it; None: it can."""
-    if kind.mechanism not in capabilities:
-        return f"this environment has no mechanism {kind.mechanism}", "choose another environment, or leave it out"
+    lack = mechanisms.get(kind.mechanism, f"this environment has no mechanism {kind.mechanism}")
+    if lack is not None:
+        return lack, "choose another environment, or leave it out"
     if nodes < kind.nodes_min:
         return f"{kind.name} needs at least {kind.nodes_min} nodes, not {nodes}", "use more nodes, or leave it out"
     return None
+
+
+def _some_families(
+    chosen: tuple[tuple[Kind, ...], ...], duration_ns: int, swarm: Random
+) -> tuple[tuple[Kind, ...], ...]:
+    """A subset: as many as have room for their sure faults by the clock, or fewer, but two at least."""
+    room = _usual(_CLOCKED_BASE, _CLOCKED_PER_MINUTE, duration_ns) * 2 // 3
+    count = min(len(chosen), 2 + swarm.randrange(max(1, room - 1)))
+    kept = swarm.sample(range(len(chosen)), count)
+    return tuple([chosen[index] for index in sorted(kept)])
 
 
 def _team(kinds: tuple[Kind, ...], swarm: Random) -> _Team:
@@ -144,13 +159,13 @@ def _draw_faults(
 ) -> tuple[Fault, ...]:
     """Traps use only kinds that the clock uses too: its faults are sure to start, and a kind that never takes effect
     makes a run vacuous."""
-    on_clock = [team for team in teams for _ in range(_CLOCKED_MIN)]
+    on_clock = [(team, True) for team in teams for _ in range(_CLOCKED_MIN)]
     usual = _usual(_CLOCKED_BASE, _CLOCKED_PER_MINUTE, duration_ns) * swarm.randrange(80, 121) // 100
-    on_clock += [_weighted_team(teams, swarm) for _ in range(usual - len(on_clock))]
+    on_clock += [(_weighted_team(teams, swarm), False) for _ in range(usual - len(on_clock))]
     swarm.shuffle(on_clock)
     faults = [
-        _clocked(Random(f"{seed}/nemesis/clocked/{number}"), team, number, len(on_clock), duration_ns)
-        for number, team in enumerate(on_clock)
+        _clocked(Random(f"{seed}/nemesis/clocked/{number}"), team, number, len(on_clock), duration_ns, sure=sure)
+        for number, (team, sure) in enumerate(on_clock)
     ]
     traps = _usual(_TRAPS_BASE, _TRAPS_PER_MINUTE, duration_ns) * _TRAP_PERCENT[swarm.randrange(3)] // 100
     clocked_kinds = frozenset(fault.kind for fault in faults)
@@ -180,7 +195,7 @@ def _weighted_kind(kinds: tuple[Kind, ...], random: Random) -> Kind:
     return random.choices(kinds, weights=[kind.weight for kind in kinds])[0]
 
 
-def _clocked(random: Random, team: _Team, number: int, count: int, duration_ns: int) -> Fault:
+def _clocked(random: Random, team: _Team, number: int, count: int, duration_ns: int, *, sure: bool) -> Fault:
     """A fault by the clock, in its own slot of the load phase three times out of four, else anywhere.
 
     Slots leave quiet stretches between faults; the others make them overlap.
@@ -193,7 +208,11 @@ def _clocked(random: Random, team: _Team, number: int, count: int, duration_ns: 
         start_ns = random.randrange(max(1, duration_ns))
     latest_ns = max(0, duration_ns - length_ns - duration_ns // 50)
     symbols = tuple([symbol for symbol in kind.targets if symbol != "self"])
-    return _fault(random, kind, AtTime(min(start_ns, latest_ns) // _MS * _MS), length_ns, _one_of(symbols, random))
+    fault = _fault(random, kind, AtTime(min(start_ns, latest_ns) // _MS * _MS), length_ns, _one_of(symbols, random))
+    if not sure:
+        return fault
+    surest = {parameter.name: parameter.surest for parameter in kind.parameters if parameter.surest}
+    return msgspec.structs.replace(fault, params=fault.params | surest)
 
 
 def _traps(random: Random, team: _Team, nodes: tuple[str, ...], duration_ns: int) -> tuple[Fault, ...]:

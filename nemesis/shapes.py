@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-__all__ = ["Pair", "bridge", "cut_off", "majority_size", "minority_size", "one_way", "ring", "separate"]
+__all__ = [
+    "Pair",
+    "bridge",
+    "cut_off",
+    "majority_size",
+    "minority_size",
+    "one_way",
+    "ring",
+    "separate",
+    "swizzle",
+    "touching",
+]
 
 Pair = tuple[str, str]
 """(source, destination) of messages that are dropped."""
@@ -41,6 +52,29 @@ def one_way(group: Sequence[str], nodes: Sequence[str], direction: Literal["out"
     inside = frozenset(group)
     both = cut_off(group, nodes)
     return tuple([pair for pair in both if (pair[0] in inside) == (direction == "out")])
+
+
+def touching(group: Sequence[str], nodes: Sequence[str], direction: Literal["both", "out", "in"]) -> tuple[Pair, ...]:
+    """The links from the group (`out`), to it (`in`), or both, links within the group included."""
+    inside = frozenset(group)
+    pairs = sorted((a, b) for a in nodes for b in nodes if a != b)
+    ends = {"both": (True, True), "out": (True, False), "in": (False, True)}[direction]
+    return tuple([(a, b) for a, b in pairs if (ends[0] and a in inside) or (ends[1] and b in inside)])
+
+
+def swizzle(order: Sequence[str], back: Sequence[str], nodes: Sequence[str]) -> tuple[tuple[Pair, ...], ...]:
+    """The nodes of `order` are cut off one after the other and return in the order of `back`, the same nodes.
+
+    What is blocked from step to step, the last of which leaves one node cut off. FoundationDB: swizzle-clogging.
+    """
+    groups = [order[: count + 1] for count in range(len(order))]
+    groups += [[node for node in order if node not in back[: count + 1]] for count in range(len(back) - 1)]
+    return tuple([_alone(group, nodes) for group in groups])
+
+
+def _alone(group: Sequence[str], nodes: Sequence[str]) -> tuple[Pair, ...]:
+    """Each node of the group is cut off from all others, those of the group included."""
+    return separate(*[[node] for node in group], [node for node in nodes if node not in group])
 
 
 def bridge(order: Sequence[str]) -> tuple[Pair, ...]:

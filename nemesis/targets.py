@@ -7,14 +7,15 @@ the other faults of the plan.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
-from typing import assert_never
+from typing import Literal, assert_never
 
 import msgspec
 
 from nemesis.kinds import Kind, Shape
 from nemesis.plan import Fault
-from nemesis.shapes import Pair, bridge, cut_off, majority_size, minority_size, one_way, ring
+from nemesis.shapes import Pair, bridge, cut_off, majority_size, minority_size, one_way, ring, swizzle, touching
 
 __all__ = ["ClusterView", "Hit", "drawn_order", "resolve"]
 
@@ -30,11 +31,13 @@ class ClusterView(msgspec.Struct, frozen=True):
 
 
 class Hit(msgspec.Struct, frozen=True):
-    """What a fault hits. `blocks` is for partitions only."""
+    """What a fault hits. `pairs` is for faults of links only."""
 
     nodes: tuple[str, ...]
     """In the order of the cluster's nodes."""
-    blocks: tuple[Pair, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    later: tuple[tuple[Pair, ...], ...] = ()
+    """What follows `pairs` in equal steps of the fault's time."""
 
 
 def drawn_order(seed: int, fault_id: str, nodes: tuple[str, ...]) -> tuple[str, ...]:
@@ -73,10 +76,30 @@ def resolve(
         case Shape.ONE_WAY:
             hit = _target(fault, order, view, reporter, suitable)
             return Hit(hit, one_way(hit, nodes, "in" if fault.params.get("direction") == "in" else "out"))
+        case Shape.LINKS:
+            hit = _target(fault, order, view, reporter, suitable)
+            return Hit(hit, touching(hit, nodes, _direction(fault)))
+        case Shape.SWIZZLE:
+            hit = order[: _SIZES[str(fault.params.get("nodes", "majority"))](len(order))]
+            steps = swizzle(hit, (*hit[1::2], *hit[::2]), nodes)
+            return Hit(_named(hit, nodes), steps[0], steps[1:])
         case Shape.TARGET:
             return Hit(_target(fault, order, view, reporter, suitable))
         case _:
             assert_never(kind.shape)
+
+
+_SIZES: dict[str, Callable[[int], int]] = {"majority": majority_size, "minority": minority_size, "all": int}
+
+
+def _direction(fault: Fault) -> Literal["both", "out", "in"]:
+    match fault.params.get("links"):
+        case "out":
+            return "out"
+        case "in":
+            return "in"
+        case _:
+            return "both"
 
 
 def _named(chosen: tuple[str, ...], nodes: tuple[str, ...]) -> tuple[str, ...]:

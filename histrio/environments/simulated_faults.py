@@ -12,7 +12,7 @@ from typing import Protocol
 from histrio.simulation.kernel import Simulation
 from nemesis.injector import Apply, Probe, Undo
 
-__all__ = ["MECHANISMS", "Counts", "MechanismFactory", "SimulatedMechanism", "Spoke"]
+__all__ = ["ABSENT", "MECHANISMS", "Counts", "MechanismFactory", "SimulatedMechanism", "Spoke"]
 
 Counts = dict[str, int]
 
@@ -44,18 +44,25 @@ class BlockLinks:
 
     def __init__(self, simulation: Simulation, spoke: Spoke) -> None:
         self._network = simulation.network
-        self._pairs: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._pairs: dict[str, dict[tuple[str, str], None]] = {}  # all that the fault has ever blocked
+        self._rules: dict[str, list[str]] = {}
         self._delivered_at_undo: dict[str, tuple[int, ...]] = {}
 
     def apply(self, action: Apply) -> str:
-        self._pairs[action.fault.id] = action.blocks
-        self._network.block(action.fault.id, action.blocks)
-        return "drop " + ", ".join(f"{source}>{target}" for source, target in action.blocks)
+        fault_id = action.fault.id
+        self._pairs.setdefault(fault_id, {}).update(dict.fromkeys(action.pairs))
+        rules = self._rules.setdefault(fault_id, [])
+        rules.append(f"{fault_id}/{len(rules)}")
+        self._network.block(rules[-1], action.pairs)
+        if len(rules) > 1:
+            self._network.unblock(rules[-2])
+        return "drop " + ", ".join(f"{source}>{target}" for source, target in action.pairs)
 
     def undo(self, action: Undo) -> Counts:
-        dropped = self._network.unblock(action.fault_id)
+        rules = self._rules.pop(action.fault_id)
+        self._network.unblock(rules[-1])
         self._delivered_at_undo[action.fault_id] = self._delivered(action.fault_id)
-        return {"packets_dropped": dropped}
+        return {"packets_dropped": sum(self._network.dropped(rule) for rule in rules)}
 
     def healed(self, probe: Probe, since_ns: int) -> str | None:
         """No rule blocks any of the links, and one has carried a packet: followers rarely talk to each other."""
@@ -135,3 +142,10 @@ MECHANISMS: Mapping[str, MechanismFactory] = {
     "process.pause": PauseProcesses,
     "process.power-loss": _power_loss,
 }
+
+ABSENT: Mapping[str, str] = {
+    "resource.cpu": "the simulator has no processor to starve: a node's work takes no share of anything",
+    "resource.memory": "the simulator has no memory of its own to limit: all nodes live in the harness's process",
+    "resource.files": "the simulator has no file descriptors: files and connections are records",
+}
+"""Mechanisms that make no sense here, and why."""

@@ -59,30 +59,30 @@ class Switches:
         self.counts: dict[str, dict[str, int]] = {}
 
     def apply(self, action: Apply) -> str:
-        counts = self.counts[action.fault.id] = {}
-        match action.mechanism:
-            case "network.block":
-                self.rules[action.fault.id] = frozenset(action.blocks)
-                counts["packets_dropped"] = len(action.blocks)
-            case "process.pause":
+        counts = self.counts.setdefault(action.fault.id, {})
+        kind = KINDS[action.fault.kind]
+        match kind.hold:
+            case Hold.DOWN:
+                struck = len(set(action.nodes) - self.down)
+                counts |= {"processes_ended": struck, "unsynced_bytes_lost": 7 * struck, "bytes_torn": struck}
+                self.down |= set(action.nodes)
+            case Hold.PAUSED:
                 counts["inputs_held"] = len(set(action.nodes) - self.down)
                 self.paused |= set(action.nodes)
             case _:
-                struck = len(set(action.nodes) - self.down)
-                counts |= {"processes_ended": struck, "unsynced_bytes_lost": 7 * struck}
-                self.down |= set(action.nodes)
+                self.rules[action.fault.id] = frozenset(action.pairs)
+                counts[kind.evidence[-1]] = counts.get(kind.evidence[-1], 0) + len(action.pairs or action.nodes)
         return f"{action.mechanism} {' '.join(action.nodes)}"
 
     def undo(self, action: Undo) -> Mapping[str, int]:
-        match action.mechanism:
-            case "network.block":
-                del self.rules[action.fault_id]
-            case "process.pause":
-                assert set(action.nodes) <= self.paused
-                self.paused -= set(action.nodes)
-            case _:
-                assert set(action.nodes) <= self.down
-                self.down -= set(action.nodes)
+        if action.fault_id in self.rules:
+            del self.rules[action.fault_id]
+        elif action.mechanism == "process.pause":
+            assert set(action.nodes) <= self.paused
+            self.paused -= set(action.nodes)
+        else:
+            assert set(action.nodes) <= self.down
+            self.down -= set(action.nodes)
         return self.counts.pop(action.fault_id)
 
     @property
@@ -94,12 +94,7 @@ class Broken(Switches):
     """The sabotage: every switch does nothing."""
 
     def apply(self, action: Apply) -> str:
-        self.counts[action.fault.id] = {
-            "processes_ended": 0,
-            "packets_dropped": 0,
-            "inputs_held": 0,
-            "unsynced_bytes_lost": 0,
-        }
+        self.counts[action.fault.id] = dict.fromkeys(KINDS[action.fault.kind].evidence, 0)
         return "nothing"
 
     def undo(self, action: Undo) -> Mapping[str, int]:
@@ -166,6 +161,9 @@ def faults() -> st.SearchStrategy[list[Fault]]:
             ("power-loss-one", ("n1", "n2", "n3")),
             ("partition-halves", None),
             ("partition-one", "n2"),
+            ("disk-full", "n1"),
+            ("disk-torn", "n1"),
+            ("net-loss", "all"),
         ]
     )
     one = st.tuples(kinds, st.integers(0, 30), st.integers(1, 20))
@@ -189,7 +187,7 @@ def test_a_node_is_down_exactly_while_a_fault_holds_it(chosen: list[Fault], seed
             pair
             for start_ns, apply in world.applied.values()
             if start_ns <= now_ns < start_ns + apply.fault.for_ns
-            for pair in apply.blocks
+            for pair in apply.pairs
         }
         assert world.switches.blocked == expected
     assert len(world.applied) == len(chosen)
@@ -201,7 +199,8 @@ def test_a_node_is_down_exactly_while_a_fault_holds_it(chosen: list[Fault], seed
 @given(chosen=faults(), removed=st.integers(0, 7), seed=st.integers(0, 99))
 def test_removing_a_fault_changes_nothing_for_the_others(chosen: list[Fault], removed: int, seed: int) -> None:
     """architecture.md §2, §8: streams are keyed by fault id; any subset of a plan is a plan. Seen with a cluster that
-    looks the same throughout, so that only chance could differ."""
+    looks the same throughout and faults that do not overlap, so that only chance could differ."""
+    chosen = [msgspec.structs.replace(one, at=AtTime(100 * number)) for number, one in enumerate(chosen)]
 
     def hits(some: list[Fault]) -> dict[str, tuple[int, tuple[str, ...], object]]:
         injector, now_ns = Injector(plan(*some), seed), 0
@@ -209,8 +208,8 @@ def test_removing_a_fault_changes_nothing_for_the_others(chosen: list[Fault], re
         actions = injector.step(0, Started(), ALL_UP)
         while True:
             for action in actions:
-                if isinstance(action, Apply) and action.mechanism != "process.power-loss":
-                    found[action.fault.id] = (now_ns, action.resolved, action.blocks)
+                if isinstance(action, Apply) and action.mechanism not in ("process.power-loss", "disk.tear"):
+                    found[action.fault.id] = (now_ns, action.resolved, action.pairs)
             wakes = [action.at_ns for action in actions if isinstance(action, WakeAt)]
             if not wakes:
                 return found
@@ -230,7 +229,7 @@ def test_a_fault_lasts_as_long_as_the_plan_says_from_the_start_of_the_load() -> 
     assert isinstance(apply, Apply)
     assert (apply.resolved, apply.nodes, apply.ends_ns, wake) == (("n2",), ("n2",), 117, WakeAt(117))
     assert injector.step(117, Woken(), ALL_UP) == (
-        Undo(fault_id="f1", mechanism="process.kill", nodes=("n2",)),
+        Undo(fault_id="f1", mechanism="process.kill", nodes=("n2",), startable=("n2",)),
         Probe(fault_id="f1", probe="node-answers", nodes=("n2",)),
     )
 
@@ -268,6 +267,52 @@ def test_power_loss_strikes_a_minority_at_a_time_at_most() -> None:
     assert [world.applied[f"f{n}"][1].resolved for n in (1, 2, 3)] == [("n1",), ("n2",), ()]
     world.run_until(200)
     assert not world.switches.down
+
+
+def test_what_damages_synced_data_and_what_loses_unsynced_data_have_budgets_of_their_own() -> None:
+    world = World(
+        plan(
+            fault(1, "disk-flip", 0, 50, ("n1", "n2")),
+            fault(2, "disk-misdirect", 10, 50, ("n2", "n3")),
+            fault(3, "disk-torn", 20, 50, ("n4",)),
+            fault(4, "power-loss-one", 30, 50, ("n3", "n5")),
+        )
+    )
+    world.run_until(40)
+    hit = [world.applied[f"f{n}"][1].resolved for n in (1, 2, 3, 4)]
+    assert hit == [("n1", "n2"), ("n2",), ("n4",), ("n3",)]
+
+
+def test_a_node_that_ended_for_a_broken_disk_returns_unless_it_is_held_down() -> None:
+    """The disk works again before the kill is over, and the other way round."""
+    world = World(
+        plan(
+            fault(1, "disk-full", 0, 20, ("n1", "n2")),
+            fault(2, "kill-one", 10, 30, "n1"),
+            fault(3, "disk-error", 35, 10, "n1"),
+        )
+    )
+    world.run_until(100)
+    undone = {a.fault_id: (at_ns, a.nodes, a.startable) for at_ns, a in world.log if isinstance(a, Undo)}
+    assert undone == {
+        "f1": (20, ("n1", "n2"), ("n2",)),
+        "f2": (40, ("n1",), ("n1",)),
+        "f3": (45, ("n1",), ("n1",)),
+    }
+
+
+def test_a_swizzle_cuts_nodes_off_one_by_one_and_lets_them_back_in_another_order() -> None:
+    """FoundationDB's swizzle-clogging; simulation.md §3."""
+    swizzle = Fault(id="f1", kind="net-swizzle", at=AtTime(0), for_ns=50, params={"nodes": "majority"})
+    world = World(plan(swizzle))
+    world.run_until(60)
+    steps = [(at_ns, action.pairs) for at_ns, action in world.log if isinstance(action, Apply)]
+    assert [at_ns for at_ns, _ in steps] == [0, 10, 20, 30, 40]
+    alone = [{node for node in NODES if all((node, x) in pairs for x in NODES if x != node)} for _, pairs in steps]
+    assert [len(nodes) for nodes in alone] == [1, 2, 3, 2, 1]
+    came = [(alone[k] - alone[k - 1]).pop() for k in (1, 2)]
+    went = [(alone[k] - alone[k + 1]).pop() for k in (2, 3)]
+    assert [*alone[0], *came] != [*went, *alone[4]]
 
 
 def test_a_trap_springs_at_the_nth_event_of_the_node_it_watches() -> None:
@@ -350,7 +395,7 @@ def test_a_mechanism_that_does_nothing_gives_no_effect_for_each_of_its_kinds(mec
     broken = [fault(n, kind.name, 10 * n, 5, (*kind.targets, None)[0]) for n, kind in enumerate(kinds)]
     for switches, status in ((Broken(), Status.NO_EFFECT), (Switches(), Status.EFFECTIVE)):
         world = World(plan(*broken), switches)
-        world.run_until(1000)
+        world.run_until(2000)
         assert {outcome.status for outcome in world.injector.outcomes()} == {status}
 
 
@@ -361,7 +406,7 @@ def test_equal_inputs_give_equal_actions() -> None:
         workload="register",
         asked=("all",),
         duration_ns=60 * S,
-        capabilities=tuple(MECHANISMS),
+        mechanisms=dict.fromkeys(MECHANISMS),
     ).plan
     logs = []
     for _ in range(2):
@@ -379,7 +424,7 @@ def test_every_clocked_fault_of_a_drawn_plan_takes_place_and_ends() -> None:
             workload="register",
             asked=("partition", "kill"),
             duration_ns=60 * S,
-            capabilities=tuple(MECHANISMS),
+            mechanisms=dict.fromkeys(MECHANISMS),
         ).plan
         world = World(drawn, seed=seed)
         world.run_until(60 * S)

@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from nemesis.documentation import events_table, kinds_table, mechanisms_table, targets_table
+from histrio.registries import ENVIRONMENTS
+from nemesis.documentation import (
+    events_table,
+    kinds_table,
+    mechanisms_table,
+    messages_table,
+    parameters_table,
+    targets_table,
+)
 from nemesis.errors import UnknownNemesis
 from nemesis.kinds import MECHANISMS, TARGETS
 from nemesis.registry import FAMILIES, KINDS, kind_named
+from nemesis.settings import ClockStep, Disturbance, Throttle, setting_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "nemesis.md"
 
@@ -21,7 +30,7 @@ def test_names_of_families_and_kinds_are_unique_and_say_where_a_kind_belongs() -
         assert family.name == name
         for kind in family.kinds:
             assert kind.family == name
-            assert kind.name.startswith(f"{name}-")
+            assert name == "resources" or kind.name.startswith(f"{name}-")
             assert KINDS[kind.name] is kind
 
 
@@ -35,11 +44,43 @@ def test_every_kind_can_be_carried_out_and_seen() -> None:
         assert kind.targets != ("self",), "a clock must be able to start it"
 
 
+def test_every_word_of_every_parameter_can_be_translated_and_means_something_else() -> None:
+    """Mechanisms get numbers; two words that mean the same would be one choice that looks like two."""
+    for kind in KINDS.values():
+        for parameter in kind.parameters:
+            assert parameter.surest in (None, *parameter.choices)
+            settings = [setting_of(kind, {parameter.name: word}) for word in parameter.choices]
+            assert settings[0] == setting_of(kind, {})
+            if kind.mechanism in ("network.block", "network.reset") or parameter.name == "links":
+                assert len(set(settings)) == 1, "a shape's affair"
+            else:
+                assert len(set(settings)) == len(settings)
+
+
+def test_settings_are_the_numbers_that_the_words_say() -> None:
+    delayed = setting_of(KINDS["net-delay"], {"delay": "150ms", "jitter": "100ms"})
+    assert delayed == Disturbance(delay_min_ns=150_000_000, delay_max_ns=250_000_000)
+    assert setting_of(KINDS["net-loss"], {"loss": "60%"}) == Disturbance(loss=0.6)
+    assert setting_of(KINDS["net-slow"], {"bandwidth": "4kB/s"}) == Throttle(4000)
+    assert setting_of(KINDS["clock-step"], {"offset": "-1s"}) == ClockStep(-1_000_000_000)
+    assert setting_of(KINDS["kill-one"], {}) is None
+
+
 def test_an_unknown_kind_gets_a_suggestion() -> None:
     with pytest.raises(UnknownNemesis, match="power-loss-one"):
         kind_named("powerloss-one")
 
 
-@pytest.mark.parametrize("table", [kinds_table(), targets_table(), events_table(), mechanisms_table()])
+TABLES = {
+    "kinds": kinds_table(),
+    "parameters": parameters_table(),
+    "targets": targets_table(),
+    "events": events_table(),
+    "messages": messages_table(),
+    "mechanisms": mechanisms_table({name: world.mechanisms for name, world in ENVIRONMENTS.items()}),
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_the_page_shows_the_tables_of_the_registry(table: str) -> None:
     assert table in PAGE.read_text(encoding="utf-8")

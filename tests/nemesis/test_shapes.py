@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from itertools import permutations
 from random import Random
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nemesis.shapes import Pair, bridge, cut_off, majority_size, minority_size, one_way, ring, separate
+from nemesis.shapes import (
+    Pair,
+    bridge,
+    cut_off,
+    majority_size,
+    minority_size,
+    one_way,
+    ring,
+    separate,
+    swizzle,
+    touching,
+)
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
 
@@ -73,6 +85,28 @@ def test_in_a_ring_every_node_hears_a_majority_and_an_own_one(count: int) -> Non
     assert all(len(one) >= majority_size(count) for one in heard.values())
     assert all(one != set(order) for one in heard.values())
     assert len({frozenset(one) for one in heard.values()}) == count
+
+
+@pytest.mark.parametrize("direction", ["both", "out", "in"])
+def test_touching_pairs_are_those_with_an_end_in_the_group(direction: Literal["both", "out", "in"]) -> None:
+    for group in (("n2",), ("n1", "n4"), NODES):
+        expected = {
+            (a, b)
+            for a, b in permutations(NODES, 2)
+            if (a in group and direction != "in") or (b in group and direction != "out")
+        }
+        assert set(touching(group, NODES, direction)) == expected
+
+
+@pytest.mark.parametrize("count", range(1, 4))
+def test_a_swizzle_grows_by_a_node_and_shrinks_by_a_node(count: int) -> None:
+    order = NODES[:count]
+    for back in permutations(order):
+        steps = [{n for n, heard in hears(NODES, step).items() if heard == {n}} for step in swizzle(order, back, NODES)]
+        assert steps == [
+            *[set(order[: k + 1]) for k in range(count)],
+            *[set(order) - set(back[: k + 1]) for k in range(count - 1)],
+        ]
 
 
 def test_shapes_do_not_depend_on_the_order_in_which_groups_are_named() -> None:

@@ -90,7 +90,7 @@ def test_the_leader_can_be_forced_into_the_smaller_side() -> None:
         found = hit_by(forced, VIEW, seed=seed)
         assert "n3" in found.nodes
         assert len(found.nodes) == 2
-        assert found.blocks == cut_off(found.nodes, NODES)
+        assert found.pairs == cut_off(found.nodes, NODES)
     free = Fault(
         id="f1", kind="partition-majority", at=AtTime(0), for_ns=1, target="minority", params={"leader": "anywhere"}
     )
@@ -109,7 +109,7 @@ def test_one_way_follows_its_parameter(direction: str) -> None:
 def test_shapes_without_target_choose_by_themselves_and_block_something(kind: str, size: int) -> None:
     found = {hit(kind, None, seed=seed) for seed in range(30)}
     assert len(found) > 5
-    assert all(len(one.nodes) == size and one.blocks for one in found)
+    assert all(len(one.nodes) == size and one.pairs for one in found)
 
 
 def test_the_order_depends_on_seed_and_id_alone() -> None:
