@@ -159,5 +159,8 @@ class System(Protocol):
         bug: str | None,
         workload: str = "register",
     ) -> DeployedSystem | None:
-        """Prepare a run on real processes; None: the system exists in the simulator only."""
+        """Prepare a run on real processes, with clients that speak `workload`.
+
+        None: the system exists in the simulator only.
+        """
         ...
