@@ -23,7 +23,14 @@ from raft_trio import trace
 from raft_trio.build import BUILD, Build
 from raft_trio.config import RaftNodeConfig
 from raft_trio.files import FileExecutor
-from raft_trio.messages import PeerFrame
+from raft_trio.messages import (
+    AppendEntriesRequest,
+    AppendEntriesResponse,
+    Message,
+    PeerFrame,
+    RequestVoteRequest,
+    RequestVoteResponse,
+)
 from raft_trio.node import Node
 
 __all__ = ["RAFT_TRIO", "RaftTrio", "SimulatedRaftNode", "translate"]
@@ -80,7 +87,10 @@ class RaftTrio:
             return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
 
         return SimulatedSystem(
-            node=node, translate=translate, session=lambda process: RaftTrioSession(timeout_ns=timeout_ns)
+            node=node,
+            translate=translate,
+            session=lambda process: RaftTrioSession(timeout_ns=timeout_ns),
+            blames_disk=_blames_disk,
         )
 
 
@@ -106,13 +116,53 @@ class SimulatedRaftNode:
         out = self._node.flush(now_ns)
         frames, replies = out.frames, out.replies
         return Effects(
-            [Send(peer, frame, type(frame.messages[0]).__name__) for peer, frame in frames] if frames else (),
+            [Send(peer, frame, _kinds(frame), _size(frame)) for peer, frame in frames] if frames else (),
             [Send(connection, reply, type(reply).__name__) for connection, reply in replies] if replies else (),
             out.batches,
             out.wake_at_ns,
             out.trace,
             out.failed,
         )
+
+
+_MESSAGE_KINDS: Mapping[type, str] = {
+    AppendEntriesRequest: "append-request",
+    AppendEntriesResponse: "append-response",
+    RequestVoteRequest: "vote-request",
+    RequestVoteResponse: "vote-response",
+}
+"""Messages that a fault may filter (`nemesis.kinds.MESSAGES`); others go by the names of their types."""
+
+_MESSAGE_BYTES = 40  # of any message without entries, about: msgpack of half a dozen numbers and a name
+_ENTRY_BYTES = 40  # of any entry without its data
+
+
+def _kinds(frame: PeerFrame) -> str:
+    """The kinds of message in a frame, each once, for filters and for the trace hash."""
+    messages = frame.messages
+    if len(messages) == 1:
+        return _kind(messages[0])
+    return "+".join(dict.fromkeys([_kind(message) for message in messages]))
+
+
+def _kind(message: Message) -> str:
+    return _MESSAGE_KINDS.get(type(message)) or type(message).__name__
+
+
+def _size(frame: PeerFrame) -> int:
+    """About the bytes of a frame on the wire: enough for bandwidth, without encoding it."""
+    total = 0
+    for message in frame.messages:
+        total += _MESSAGE_BYTES
+        if type(message) is AppendEntriesRequest:
+            for entry in message.entries:
+                total += _ENTRY_BYTES + len(entry.data)
+    return total
+
+
+def _blames_disk(reason: str) -> bool:
+    """The node's words for a batch of its log that failed, and for a log that it cannot read or trust."""
+    return reason.startswith(("batch ", "cannot start: "))
 
 
 _RECORDS: Mapping[type, Callable[..., records.AnyTraceEvent]] = {

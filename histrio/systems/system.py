@@ -41,6 +41,8 @@ class SimulatedSystem:
     """The node's own trace event -> the record of the run (the trace decoder), for who wants to look at it."""
     session: Callable[[int], Session]
     """process -> the sans-IO half of its client."""
+    blames_disk: Callable[[str], bool] = lambda reason: False
+    """Whether a node that ended itself for this reason blames its disk. If the disk was at fault, it did right."""
 
 
 class System(Protocol):
