@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from checker.errors import MalformedInput
 from checker.records import FORMAT_VERSION, Header
 
-__all__ = ["JsonlWriter", "Lines", "read_jsonl"]
+__all__ = ["JsonlMemory", "JsonlWriter", "LineWriter", "Lines", "read_jsonl"]
 
 Line = TypeVar("Line")
 
@@ -25,6 +25,22 @@ DEPTH_MAX = 64
 """Nesting that a record may have; deeper input is refused, not recursed into."""
 
 _BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+class LineWriter(Protocol):
+    """Takes records in order."""
+
+    def append(self, *records: msgspec.Struct) -> None:
+        """Take `records`, in order, all of them or none."""
+        ...
+
+    def append_lines(self, lines: bytes) -> None:
+        """Take whole lines that are encoded already; as `append`."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        ...
 
 
 class JsonlWriter:
@@ -46,7 +62,10 @@ class JsonlWriter:
         A disk that is nearly full takes a part of what it is given: the rest is tried again, and if that fails, the
         part is taken back, so that the file ends with a whole line.
         """
-        lines = self._encoder.encode_lines(records)
+        self.append_lines(self._encoder.encode_lines(records))
+
+    def append_lines(self, lines: bytes) -> None:
+        """Write whole lines that are encoded already; as `append`."""
         written = 0
         try:
             while written < len(lines):
@@ -60,6 +79,31 @@ class JsonlWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class JsonlMemory:
+    """Lines that never reach a disk, for runs of which nothing is to be kept. They are bytes all the same: what is read
+    back has been encoded and decoded, so it is equal to what a file would have given."""
+
+    def __init__(self, line_type: Any) -> None:
+        self._parts: list[bytes] = []
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(line_type)
+
+    def append(self, *records: msgspec.Struct) -> None:
+        """Take `records`, in order."""
+        self.append_lines(self._encoder.encode_lines(records))
+
+    def append_lines(self, lines: bytes) -> None:
+        """Take whole lines that are encoded already."""
+        self._parts.append(lines)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def read(self) -> tuple[Any, ...]:
+        """All records so far, in order."""
+        return tuple(self._decoder.decode_lines(b"".join(self._parts)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from histrio.cli_call import Call
+from histrio.cli_campaign import CampaignOptions, campaign, durations, seed_range
 from histrio.cli_check import check_histories
 from histrio.cli_print import catalogue_text, json_text
 from histrio.cli_run import check_run, replay, report, run
@@ -33,7 +34,7 @@ from histrio.config import (
 )
 from histrio.doctor import capabilities_text, probe
 from histrio.errors import UsageProblem
-from histrio.settings import SETTINGS, Setting
+from histrio.settings import SETTINGS, Setting, duration_s
 from histrio.trial import TrialSpec
 from histrio.version import VERSION
 
@@ -59,13 +60,13 @@ def _settings(settings: Sequence[Setting]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         for setting in reversed(settings):
-            option = click.option(
-                setting.option,
-                _parameter(setting),
-                metavar=setting.metavar,
-                multiple=setting.repeated,
-                help=setting.about,
-            )
+            name, about = _parameter(setting), setting.about
+            if setting.flag:
+                option = click.option(setting.option, name, is_flag=True, flag_value="yes", default=None, help=about)
+            else:
+                option = click.option(
+                    setting.option, name, metavar=setting.metavar, multiple=setting.repeated, help=about
+                )
             command = option(command)
         return command
 
@@ -145,6 +146,56 @@ def _run(
     return run(call, request, as_json=as_json, dry_run=dry_run)
 
 
+@commands.command("campaign", short_help="run many seeds")
+@_settings([setting for setting in SETTINGS if setting.name not in ("seed", "plan", "name")])
+@click.option("--seeds", metavar="A-B", default="1-100", show_default=True, help="first and last seed")
+@click.option("--jobs", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="processes")
+@click.option("--budget", metavar="DURATION", help="wall time after which no more is run")
+@click.option("--durations", "mix", metavar="MIX", help="lengths drawn by each seed, such as 4s:50,10s:40,60s:10")
+@click.option("--small", metavar="PERCENT", type=click.IntRange(0, 100), default=0, help="trials of three nodes")
+@click.option("--until-found", is_flag=True, help="stop at the first violation")
+@click.option("--interpreted", is_flag=True, help="do not compile the packages first")
+@click.option("--profile", metavar="NAME", help="a named set of settings: smoke, ci, nightly or the file's own")
+@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="in place of the nearest histrio.toml")
+@_json
+@click.option("--rows", is_flag=True, help="with --json: every trial's row")
+@_debug
+@click.pass_obj
+def _campaign(
+    call: Call,
+    /,
+    seeds: str,
+    jobs: int,
+    budget: str | None,
+    mix: str | None,
+    small: int,
+    until_found: bool,
+    interpreted: bool,
+    profile: str | None,
+    config: Path | None,
+    as_json: bool,
+    rows: bool,
+    **options: object,
+) -> int:
+    """Run many seeds in the simulator and print what they come to: verdicts, faults, violations.
+
+    A valid trial leaves one row. Of each violation the first seed is run again with everything recorded, and gets a
+    report. --workload takes several names with commas, or all; each seed draws one.
+    """
+    request = _request(call, _given(options), profile, config)
+    wanted = CampaignOptions(
+        seeds=seed_range(seeds),
+        jobs=jobs,
+        budget_s=_duration(budget),
+        durations=() if mix is None else durations(mix),
+        small_percent=small,
+        until_found=until_found,
+        interpreted=interpreted,
+        rows=rows,
+    )
+    return campaign(call, request.spec, wanted, expect=request.expect, as_json=as_json)
+
+
 @commands.command("check", short_help="judge a run or a history again")
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @click.option("--model", metavar="NAME", help="judge PATH as history against this model")
@@ -220,6 +271,25 @@ def _doctor(call: Call, as_json: bool) -> int:
     return 0
 
 
+@commands.group("image", short_help="the image of --env docker")
+def _image() -> None:
+    """The image that the containers of --env docker run from."""
+
+
+@_image.command("build", short_help="build it, unless it is there")
+@_debug
+@click.pass_obj
+def _build(call: Call) -> int:
+    """Build the image of this checkout, unless one of the same content is there, and print its name.
+
+    Needs no network: where no registry can be reached, its base is made of this machine's Python. HISTRIO_BASE_IMAGE
+    names another base.
+    """
+    call.stage = "building the image"
+    call.answer(call.services.build_image(call.say))
+    return 0
+
+
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -235,6 +305,13 @@ def _request(call: Call, given: Layer, profile: str | None, config: Path | None)
         call.say(f"configuration: {file}")
     below = profile_layers(profile) if file is None else file_layers(file, profile)
     return resolve([given, environment_layer(environ), *below], seed=seed_at(call.services.now()))
+
+
+def _duration(text: str | None) -> float | None:
+    try:
+        return None if text is None else duration_s(text)
+    except ValueError as error:
+        raise UsageProblem(f"--budget: {error}") from None
 
 
 def _json_value(text: str | None) -> msgspec.Raw | None:

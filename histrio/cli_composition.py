@@ -14,6 +14,7 @@ import msgspec
 
 from checker.errors import MalformedInput
 from checker.records import Verdict
+from histrio.campaign import CampaignSpec, Row
 from histrio.catalogue import Catalogue, Entry
 from histrio.cli_services import HistoryAnswer, HistoryQuestion, Replayed, Services
 from histrio.environments.environment import Progress
@@ -34,20 +35,21 @@ def real_services() -> Services:
         write_report=_write_report,
         replay=_replay,
         check_history=_check_history,
+        run_campaign=_run_campaign,
+        build_image=_build_image,
     )
 
 
 def _catalogue() -> Catalogue:
     from checker.formats import Format
     from checker.models import ALIASES, MODELS
-    from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+    from histrio.registries import ENVIRONMENTS, SYSTEMS
     from histrio.systems.raft_trio_bugs import DEMO_BUG
     from nemesis.registry import FAMILIES
     from workloads.registry import WORKLOADS
 
-    absent = [Entry(name=name, about="", unavailable=reason) for name, reason in ABSENT_ENVIRONMENTS.items()]
     return Catalogue(
-        environments=(*(Entry(name=name, about=ENVIRONMENTS_ABOUT[name]) for name in ENVIRONMENTS), *absent),
+        environments=tuple(Entry(name=name, about=ENVIRONMENTS_ABOUT[name]) for name in ENVIRONMENTS),
         systems=tuple(Entry(name=name, about=SYSTEMS_ABOUT[name]) for name in SYSTEMS),
         workloads=tuple(Entry(name=name, about=workload.description) for name, workload in WORKLOADS.items()),
         nemeses=tuple(
@@ -73,7 +75,9 @@ def _catalogue() -> Catalogue:
 
 
 ENVIRONMENTS_ABOUT = {
-    "sim": "nodes, clients, network, disks and clocks simulated in one process; same seed, same bytes"
+    "sim": "nodes, clients, network, disks and clocks simulated in one process; same seed, same bytes",
+    "local": "processes of this machine, each in a network namespace of its own",
+    "docker": "containers on a private bridge network",
 }
 SYSTEMS_ABOUT = {"raft_trio": "a Raft key-value store on trio"}
 FORMATS_ABOUT = {
@@ -127,6 +131,41 @@ def _replay(directory: Path, store: Path) -> Replayed:
     from histrio.replaying import replay
 
     return replay(directory, store)
+
+
+def _run_campaign(
+    campaign: CampaignSpec,
+    jobs: int,
+    interpreted: bool,
+    budget_s: float | None,
+    on_row: Callable[[Row], bool],
+    say: Callable[[str], None],
+) -> tuple[int, bool]:
+    from histrio.campaign_workers import Workers, run_campaign
+    from histrio.compiled import compiled_packages, obstacle
+
+    packages = None
+    missing = None if interpreted else obstacle()
+    if interpreted or missing is not None:
+        say("trials run interpreted" + (f": {missing}" if missing else ""))
+    else:
+        say("compiling the packages, unless it was done before")
+        packages = compiled_packages()
+    return run_campaign(campaign, Workers(jobs, packages), on_row, budget_s=budget_s)
+
+
+def _build_image(say: Callable[[str], None]) -> str:
+    from histrio.environments.container_image import build_image, connect
+
+    client = connect()
+    try:
+        image = build_image(client, say)
+    finally:
+        client.close()
+    say(
+        "built" if image.built else "it was there already, with this content",
+    )
+    return f"{image.tag}  on {image.base}"
 
 
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:

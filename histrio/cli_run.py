@@ -25,7 +25,7 @@ from histrio.settings import Expectation
 from histrio.store import RunDirectory, disk_errors
 from histrio.trial import Trial, TrialSpec, spec_from_json
 
-__all__ = ["check_run", "expected_exit_code", "replay", "report", "run", "run_name"]
+__all__ = ["check_run", "expected_exit_code", "record_and_report", "replay", "report", "run", "run_name"]
 
 
 def run(call: Call, request: Request, *, as_json: bool, dry_run: bool) -> int:
@@ -77,6 +77,14 @@ def replay(call: Call, path: Path, *, store: Path | None) -> int:
         return EX_HARNESS
     call.answer(f"identical: the verdict stands: {verdict.validity}  {verdict.signature or 'nothing found'}")
     return expected_exit_code(verdict, None)
+
+
+def record_and_report(call: Call, spec: TrialSpec) -> Path:
+    """Carry out one trial of a campaign with everything recorded, judge it and draw its report. Gives the report."""
+    call.stage = "planning the trial"
+    directory = _execute(call, call.services.plan_trial(spec))
+    _judge(call, directory)
+    return _write_report(call, directory)
 
 
 def run_name(spec: TrialSpec) -> str:

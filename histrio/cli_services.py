@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from checker.records import CheckResult, Verdict
+from histrio.campaign import CampaignSpec, Row
 from histrio.catalogue import Catalogue
 from histrio.clocks import utc_now
 from histrio.environments.environment import Progress
@@ -68,6 +69,10 @@ class HistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+Ran = tuple[int, bool]
+"""(trials that were run twice, whether the time ran out)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The work behind the commands."""
@@ -82,4 +87,8 @@ class Services:
     replay: Callable[[Path, Path], Replayed]
     """(recorded run directory, store for the replay)"""
     check_history: Callable[[Path, HistoryQuestion], HistoryAnswer]
+    run_campaign: Callable[[CampaignSpec, int, bool, float | None, Callable[[Row], bool], Callable[[str], None]], Ran]
+    """(campaign, processes, whether to leave the packages as they are, seconds, taker of rows, taker of progress)."""
+    build_image: Callable[[Callable[[str], None]], str]
+    """Gives the image's name and base; the argument takes progress."""
     now: Callable[[], datetime] = utc_now

@@ -24,6 +24,7 @@ from workloads.session import Completion, Operation
 from workloads.workload import Workload, WorkloadOptions
 
 __all__ = [
+    "OTHER_PHASES_LIMIT_NS",
     "Engine",
     "EngineAction",
     "EngineEvent",
@@ -45,6 +46,8 @@ FINAL_READS_LIMIT_NS = 15 * SECOND_NS
 LIVENESS_LOAD_NS = 2 * SECOND_NS
 LIVENESS_PREFIX = "live-"  # keys of their own: the others have had their final reads
 CATCH_UP_NS = SECOND_NS  # twenty heartbeats, for the last commit index to reach every member
+OTHER_PHASES_LIMIT_NS = SETTLE_LIMIT_NS + HEAL_LIMIT_NS + FINAL_READS_LIMIT_NS + LIVENESS_LOAD_NS + CATCH_UP_NS
+"""How long all phases but the load may take together, besides the operations that are still open at their ends."""
 
 
 class TimePassed(msgspec.Struct, frozen=True):

@@ -1,16 +1,16 @@
 """Writes what happens during a run, in order: history, faults and trace, as the records on disk.
 
 One recorder per run, one order for all events. History and fault lines reach the operating system at once. Trace lines
-are gathered for a while: they are written by the harness only in the simulator, where a lost tail can be had again.
+of the simulator are gathered for a while: a lost tail can be had again. Those of real nodes are taken as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from checker.jsonl import JsonlWriter
+from checker.jsonl import JsonlWriter, LineWriter
 from checker.records import FaultLine, Header, HistoryLine, LineType, TraceLine
 from workloads.session import Completion, Operation
 
@@ -20,14 +20,21 @@ _TRACE_LINES_GATHERED = 256  # few enough to stay in the processor's cache until
 
 
 class Recorder:
-    """Appends to the three record files of one run directory."""
+    """Appends to the three records of one run, wherever their lines go."""
 
-    def __init__(self, directory: Path) -> None:
-        self._history = JsonlWriter(directory / "history.jsonl", Header(format="histrio/history"))
-        self._faults = JsonlWriter(directory / "faults.jsonl", Header(format="histrio/faults"))
-        self._trace = JsonlWriter(directory / "trace.jsonl", Header(format="histrio/trace"))
+    def __init__(self, history: LineWriter, faults: LineWriter, trace: LineWriter) -> None:
+        self._history, self._faults, self._trace = history, faults, trace
         self._gathered: list[TraceLine] = []
         self._next_index = 0
+
+    @classmethod
+    def in_directory(cls, directory: Path, *, clock: Literal["virtual", "monotonic"] = "virtual") -> Recorder:
+        """To the files of a run directory, which must not exist yet."""
+        return cls(
+            JsonlWriter(directory / "history.jsonl", Header(format="histrio/history", clock=clock)),
+            JsonlWriter(directory / "faults.jsonl", Header(format="histrio/faults", clock=clock)),
+            JsonlWriter(directory / "trace.jsonl", Header(format="histrio/trace", clock=clock)),
+        )
 
     def invoked(self, time_ns: int, process: int, node: str, operation: Operation) -> None:
         """An operation begins."""
@@ -51,6 +58,10 @@ class Recorder:
         ]
         if len(self._gathered) >= _TRACE_LINES_GATHERED:
             self._write_gathered()
+
+    def trace_written(self, lines: bytes) -> None:
+        """Whole lines of one node's own trace file, which are records already (`Launch.trace`)."""
+        self._trace.append_lines(lines)
 
     def close(self) -> None:
         """Write what is gathered and close the files."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from checker.records import Validity
 
-__all__ = ["SETTINGS", "Expectation", "PerNode", "Setting"]
+__all__ = ["SETTINGS", "Expectation", "PerNode", "Setting", "duration_s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Setting:
     """A field's value as arguments of the option, which is given once for each."""
     repeated: bool = False
     """Whether the option may be given several times, each adding to it."""
+    flag: bool = False
+    """Whether the option stands alone, and means yes."""
 
     @property
     def option(self) -> str:
@@ -116,7 +118,8 @@ def _rate(given: object) -> float:
     return number
 
 
-def _duration_s(given: object) -> float:
+def duration_s(given: object) -> float:
+    """Seconds of `60s`, `500ms`, `2m`, `1h` or a number. Raises ValueError."""
     text = str(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else ""
     match = _DURATION.fullmatch(text.strip())
     if match is None or (seconds := float(match[1]) * _UNITS_S[match[2]]) <= 0:
@@ -171,6 +174,18 @@ def _scalar(value: object) -> str:
             raise ValueError(f"{value!r} must be a text, a number or a truth value")
 
 
+def _truth(given: object) -> bool:
+    match given:
+        case bool():
+            return given
+        case "yes" | "true" | "1":
+            return True
+        case "no" | "false" | "0":
+            return False
+        case _:
+            raise ValueError(f"{given!r} is neither yes nor no")
+
+
 def _white_box(given: object) -> bool:
     match given:
         case "all":
@@ -212,6 +227,10 @@ def _show_seconds(value: object) -> tuple[str, ...]:
     return (f"{_show_number(value)[0]}s",)
 
 
+def _show_truth(value: object) -> tuple[str, ...]:
+    return ("yes" if value else "no",)
+
+
 def _show_white_box(value: object) -> tuple[str, ...]:
     return ("all" if value else "black-box",)
 
@@ -250,7 +269,7 @@ SETTINGS: tuple[Setting, ...] = (
         "time-limit",
         "DURATION",
         "length of the load phase: 60s, 500ms, 2m or plain seconds",
-        _duration_s,
+        duration_s,
         {"anyOf": [_STRING, {"type": "number", "exclusiveMinimum": 0}]},
         "time_limit_s",
         _show_seconds,
@@ -295,4 +314,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("store", "DIR", "where run directories go", _path, _STRING, "store"),
     Setting("name", "NAME", "the run's folder in the store", _text, _STRING, "name"),
+    Setting(
+        "keep",
+        "",
+        "leave the containers of --env docker as they are at the end",
+        _truth,
+        {"type": "boolean"},
+        "keep",
+        _show_truth,
+        flag=True,
+    ),
 )

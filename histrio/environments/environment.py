@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 from checker.records import NodeExit, Phase, RunEnd
 from histrio.engine import Engine
+from histrio.errors import EnvironmentUnavailable
 from histrio.recorder import Recorder
-from histrio.systems.system import SimulatedSystem
+from histrio.systems.system import System
 from histrio.trial import Trial
 
 __all__ = ["Conducted", "Environment", "Progress"]
@@ -40,6 +42,8 @@ class Conducted:
     phases: tuple[Phase, ...]
     exits: tuple[NodeExit, ...]
     end: RunEnd
+    signal: int | None = None
+    """The signal that broke the run off, still to be obeyed once all of this is recorded."""
 
 
 class Environment(Protocol):
@@ -51,6 +55,16 @@ class Environment(Protocol):
         ...
 
     @property
+    def clock(self) -> Literal["virtual", "monotonic"]:
+        """What the times in the records are (`checker.records.Header`)."""
+        ...
+
+    @property
+    def obstacle(self) -> EnvironmentUnavailable | None:
+        """Why no trial can run in it on this machine; None: it can. Found out by looking, changing nothing."""
+        ...
+
+    @property
     def mechanisms(self) -> Mapping[str, str | None]:
         """Mechanism of the nemesis registry -> None where this environment offers it, else the reason why not."""
         ...
@@ -58,10 +72,14 @@ class Environment(Protocol):
     def conduct(
         self,
         trial: Trial,
-        system: SimulatedSystem,
+        system: System,
         engine: Engine,
         recorder: Recorder,
+        directory: Path,
         on_progress: Callable[[Progress], None] | None,
     ) -> Conducted:
-        """Start the system, carry the trial out, heal, stop. Records everything; raises only for harness errors."""
+        """Start the system, carry the trial out, heal, stop. Records everything; raises only for harness errors.
+
+        directory: the run's; what the nodes leave behind (logs, traces) goes to `nodes/` in it.
+        """
         ...

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from histrio.engine import Engine
 from histrio.environments.environment import Conducted, Progress
@@ -17,7 +19,7 @@ from histrio.environments.simulated_world import SimulatedWorld
 from histrio.recorder import Recorder
 from histrio.simulation.errors import EventBudgetSpent
 from histrio.simulation.profile import DEFAULT_PROFILE, Profile
-from histrio.systems.system import SimulatedSystem
+from histrio.systems.system import System
 from histrio.trial import Trial
 
 __all__ = ["SIMULATED", "SimulatedEnvironment"]
@@ -38,6 +40,16 @@ class SimulatedEnvironment:
         return "sim"
 
     @property
+    def clock(self) -> Literal["virtual"]:
+        """Time passes only in the simulation."""
+        return "virtual"
+
+    @property
+    def obstacle(self) -> None:
+        """It needs nothing but this process."""
+        return None
+
+    @property
     def mechanisms(self) -> Mapping[str, str | None]:
         """What the simulator can do, it can do everywhere; what it lacks, it lacks for a reason."""
         return {**ABSENT, **dict.fromkeys(self.factories)}
@@ -45,13 +57,16 @@ class SimulatedEnvironment:
     def conduct(
         self,
         trial: Trial,
-        system: SimulatedSystem,
+        system: System,
         engine: Engine,
         recorder: Recorder,
+        directory: Path,
         on_progress: Callable[[Progress], None] | None,
     ) -> Conducted:
         """Run the trial to its end, or to the end of its event budget."""
-        world = SimulatedWorld(trial, system, engine, recorder, self.profile, self.factories)
+        spec = trial.spec
+        prepared = system.simulated(seed=spec.seed, nodes=trial.nodes, options=spec.system_options, bug=spec.bug)
+        world = SimulatedWorld(trial, prepared, engine, recorder, self.profile, self.factories)
         try:
             while not world.finished:
                 world.simulation.run_until(world.simulation.now_ns + SLICE_NS)

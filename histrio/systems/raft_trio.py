@@ -18,7 +18,7 @@ from histrio.errors import UsageProblem
 from histrio.simulation.node import Address, Effects, Send
 from histrio.systems.raft_trio_bugs import PLANTED
 from histrio.systems.raft_trio_session import RaftTrioSession
-from histrio.systems.system import Bug, SimulatedSystem
+from histrio.systems.system import Bug, DeployedSystem, SimulatedSystem
 from raft_trio import trace
 from raft_trio.build import BUILD, Build
 from raft_trio.config import RaftNodeConfig
@@ -80,7 +80,7 @@ class RaftTrio:
         """The build, its configuration and its clients for one simulated run."""
         build = PLANTED[bug].plant(BUILD) if bug else BUILD
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
-        timeout_ns = int(options.get("operation_timeout_ms", DEFAULT_OPERATION_TIMEOUT_NS // MS)) * MS
+        timeout_ns = _timeout_ns(options)
 
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
             config = configure(node_id=name, cluster_members=nodes)
@@ -92,6 +92,20 @@ class RaftTrio:
             session=lambda process: RaftTrioSession(timeout_ns=timeout_ns),
             blames_disk=_blames_disk,
         )
+
+    def deployed(
+        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+    ) -> DeployedSystem:
+        """The same on real processes. Nodes draw their own timeouts there: no seed makes two real runs alike."""
+        from histrio.systems.raft_trio_deployed import (
+            deploy,
+        )  # sockets and their tasks, which simulated runs do without
+
+        return deploy(bug=bug, profile=options.get("profile", "hardened"), timeout_ns=_timeout_ns(options))
+
+
+def _timeout_ns(options: Mapping[str, str]) -> int:
+    return int(options.get("operation_timeout_ms", DEFAULT_OPERATION_TIMEOUT_NS // MS)) * MS
 
 
 class SimulatedRaftNode:

@@ -6,15 +6,15 @@ protocols say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from checker.records import AnyTraceEvent
 from histrio.simulation.node import NodeFactory
-from workloads.session import Session
+from workloads.session import Client, Session
 
-__all__ = ["Bug", "SimulatedSystem", "System"]
+__all__ = ["Bug", "DeployedSystem", "Launch", "NodePlace", "NodeStatus", "SimulatedSystem", "System"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,55 @@ class SimulatedSystem:
     """process -> the sans-IO half of its client."""
     blames_disk: Callable[[str], bool] = lambda reason: False
     """Whether a node that ended itself for this reason blames its disk. If the disk was at fault, it did right."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlace:
+    """Where one node of a real world lives. Paths are as the node sees them."""
+
+    node: str
+    address: str
+    """IP address; the same across restarts."""
+    data: str
+    """Directory on the disk that faults may hurt; empty at the first start."""
+    records: str
+    """Directory on another volume, which no fault touches: configuration, trace and logs (architecture, section 8)."""
+    python: tuple[str, ...]
+    """The interpreter there, with raft_trio's and our packages importable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How one node is started, at its first start and at every later one."""
+
+    argv: tuple[str, ...]
+    files: Mapping[str, str]
+    """Name in `NodePlace.records` -> text, written before each start."""
+    environ: Mapping[str, str]
+    trace: str | None = None
+    """Name in `NodePlace.records` of the trace, to which the node appends `checker.records.TraceLine`s as JSON; None:
+    the system writes none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What a node says of itself to an observer."""
+
+    role: str
+    """`leader`, `follower`, or another word of the system's."""
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedSystem:
+    """One system prepared for one run on real processes: `local` and `docker`."""
+
+    launch: Callable[[NodePlace, Mapping[str, str]], Launch]
+    """(its place, node -> address of all members) -> how to start it."""
+    client: Callable[[int, Mapping[str, str]], Client]
+    """(process, node -> address) -> its client. Opened for one node, used by one task; keeps its own deadlines."""
+    status: Callable[[str], Awaitable[NodeStatus | None]] | None = None
+    """Asks the node at an address for its role; None: nobody answered. Only for systems without a trace."""
 
 
 class System(Protocol):
@@ -76,4 +125,10 @@ class System(Protocol):
         self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
     ) -> SimulatedSystem:
         """Prepare a simulated run of the build that `bug` names."""
+        ...
+
+    def deployed(
+        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+    ) -> DeployedSystem | None:
+        """Prepare a run on real processes; None: the system exists in the simulator only."""
         ...

@@ -5,8 +5,9 @@
     members = { n1 = "127.0.0.1:7101", n2 = "127.0.0.1:7102", n3 = "127.0.0.1:7103" }
 
 Optional: `cluster` (a name that members and clients must agree on), `listen` (default: this node's address in
-`members`), `trace` (a file for the trace as JSON lines), `election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`.
-Relative paths start at the folder of the file.
+`members`), `trace` (a file for the trace as JSON lines), `election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`,
+and the defences `pre_vote`, `check_quorum`, `stickiness`, `noop_on_election` (default: all true). Relative paths start
+at the folder of the file.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trace: Path | None = None
     election_timeout_ms: tuple[int, int] = (150, 300)
     heartbeat_interval_ms: int = 50
+    pre_vote: bool = True
+    check_quorum: bool = True
+    stickiness: bool = True
+    noop_on_election: bool = True
 
     def raft_config(self) -> RaftNodeConfig:
         """The core's settings. Raises ConfigError for impossible ones."""
@@ -47,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             election_timeout_min_ns=self.election_timeout_ms[0] * _MS,
             election_timeout_max_ns=self.election_timeout_ms[1] * _MS,
             heartbeat_interval_ns=self.heartbeat_interval_ms * _MS,
+            pre_vote=self.pre_vote,
+            check_quorum=self.check_quorum,
+            stickiness=self.stickiness,
+            noop_on_election=self.noop_on_election,
         )
 
     def listen_address(self) -> Address:

@@ -31,6 +31,7 @@ from checker.records import (
     Verdict,
 )
 from checker.verdict import compose
+from histrio.campaign import CampaignSpec, Row
 from histrio.catalogue import Catalogue, Entry
 from histrio.cli_call import Terminal
 from histrio.cli_main import call_command
@@ -141,6 +142,8 @@ class World:
     is_terminal: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
     """Services to use in place of the fakes, by name."""
+    rows: tuple[Row, ...] = ()
+    """What a campaign's trials leave."""
     asked: list[TrialSpec] = field(default_factory=list)
     questions: list[HistoryQuestion] = field(default_factory=list)
 
@@ -168,6 +171,8 @@ class World:
             write_report=write_report,
             replay=lambda directory, store: FakeReplay("abc", "abc", store / "replayed"),
             check_history=self._check_history,
+            run_campaign=self._run_campaign,
+            build_image=lambda say: "histrio-node:abc  on python:3.11-slim",
             now=TickingClock(),
         )
         return replace(usual, **self.changes)
@@ -181,6 +186,20 @@ class World:
         self.asked.append(spec)
         nodes = tuple(f"n{number}" for number in range(1, spec.nodes + 1))
         return Trial(spec=spec, nodes=nodes, plan=Plan(seed=spec.seed, nodes=nodes, workload=spec.workload, faults=()))
+
+    def _run_campaign(
+        self,
+        campaign: CampaignSpec,
+        jobs: int,
+        interpreted: bool,
+        budget_s: float | None,
+        on_row: Callable[[Row], bool],
+        say: Callable[[str], None],
+    ) -> tuple[int, bool]:
+        for row in self.rows:
+            if not on_row(row):
+                break
+        return 0, budget_s is not None
 
     def _judge(self, path: Path) -> Verdict:
         RunDirectory.load(path).write_verdict(self.verdict)

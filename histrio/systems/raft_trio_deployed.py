@@ -1,0 +1,146 @@
+"""raft_trio on real processes: how a node is started, and the client that speaks to it over TCP.
+
+The client drives the same `RaftTrioSession` as the simulator's; here are only its socket and its clock. Which errors
+are definite the session says; whether a request may have left, this module.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Mapping
+
+import trio
+
+from histrio.systems.raft_trio_session import RaftTrioSession
+from histrio.systems.system import DeployedSystem, Launch, NodePlace
+from raft_trio.shell.clock import now_ns, trio_time
+from raft_trio.wire import CLIENT_REPLY, VERSION, Decoder, FrameError, Hello, encode
+from workloads.session import Completion, Operation, SessionStep
+
+__all__ = ["RaftTrioClient", "deploy"]
+
+_PORT = 7100
+_CLUSTER = "histrio"
+_CONFIG = "node.toml"
+_TRACE = "trace.jsonl"
+_RECEIVE_BYTES = 1 << 16
+_REFUSED_PAUSE_S = 0.02
+"""A client that is refused at once asks again no sooner than a peer would: a dead node is no reason to spin."""
+
+_PAPER = "pre_vote = false\ncheck_quorum = false\nstickiness = false\nnoop_on_election = false\n"
+
+
+def deploy(*, bug: str | None, profile: str, timeout_ns: int) -> DeployedSystem:
+    """The build that `bug` names, configured as `profile` says, with clients that wait for `timeout_ns`."""
+
+    def launch(place: NodePlace, addresses: Mapping[str, str]) -> Launch:
+        config = f"{place.records}/{_CONFIG}"
+        planted = ("-m", "histrio.systems.raft_trio_node", "--bug", bug or "")
+        program = planted if bug else ("-m", "raft_trio", "serve")
+        return Launch(
+            argv=(*place.python, *program, "--config", config),
+            files={_CONFIG: _settings(place, addresses, profile)},
+            environ={},
+            trace=_TRACE,
+        )
+
+    return DeployedSystem(
+        launch=launch,
+        client=lambda process, addresses: RaftTrioClient(addresses, RaftTrioSession(timeout_ns=timeout_ns)),
+    )
+
+
+def _settings(place: NodePlace, addresses: Mapping[str, str], profile: str) -> str:
+    members = ", ".join(f'{node} = "{address}:{_PORT}"' for node, address in addresses.items())
+    return (
+        f'node_id = "{place.node}"\n'
+        f'cluster = "{_CLUSTER}"\n'
+        f'data_dir = "{place.data}"\n'
+        f'trace = "{place.records}/{_TRACE}"\n'
+        f"{_PAPER if profile == 'paper' else ''}"
+        f"members = {{ {members} }}\n"
+    )
+
+
+class RaftTrioClient:
+    """Implements `workloads.session.Client`: one process, one node, no retries."""
+
+    def __init__(self, addresses: Mapping[str, str], session: RaftTrioSession) -> None:
+        self._addresses, self._session = addresses, session
+        self._address = ""
+        self._stream: trio.SocketStream | None = None
+        self._decoder = Decoder()
+
+    async def open(self, node: str) -> None:
+        """Connects at the first operation, and again whenever the connection was lost."""
+        self._address = self._addresses[node]
+
+    async def invoke(self, operation: Operation, operation_id: str) -> Completion:
+        """Drives the session from the request to the outcome, at the latest at its deadline."""
+        step = self._session.invoke(now_ns(), operation, operation_id)
+        while step.completion is None:
+            assert step.deadline_ns is not None, "a session that waits has a deadline"
+            with trio.move_on_at(trio_time(step.deadline_ns)) as patience:
+                step = await self._advance(step)
+            if patience.cancelled_caught:
+                step = self._session.wake(now_ns())
+        return step.completion
+
+    async def close(self) -> None:
+        """Hangs up."""
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            await trio.aclose_forcefully(stream)
+
+    async def _advance(self, step: SessionStep) -> SessionStep:
+        """Sends what the session wants sent; then one reply, or the end of the connection."""
+        if step.sends:
+            stream = await self._connected()
+            if stream is None:
+                await trio.sleep(_REFUSED_PAUSE_S)
+                return self._session.disconnected(now_ns(), delivered=False)
+            try:
+                await stream.send_all(b"".join([encode(payload) for payload in step.sends]))
+            except trio.BrokenResourceError:
+                return await self._lost()
+        return await self._receive()
+
+    async def _connected(self) -> trio.SocketStream | None:
+        """None: the node refuses."""
+        if self._stream is not None and _has_ended(self._stream.socket):
+            await self.close()
+        if self._stream is None:
+            try:
+                stream = await trio.open_tcp_stream(self._address, _PORT)
+            except OSError:
+                return None
+            self._stream, self._decoder = stream, Decoder()
+            try:
+                await stream.send_all(encode(Hello(VERSION, _CLUSTER)))
+            except trio.BrokenResourceError:
+                await self.close()
+                return None
+        return self._stream
+
+    async def _receive(self) -> SessionStep:
+        assert self._stream is not None, "something was sent"
+        try:
+            while (reply := self._decoder.next(CLIENT_REPLY)) is None:
+                data = await self._stream.receive_some(_RECEIVE_BYTES)
+                if not data:
+                    return await self._lost()
+                self._decoder.feed(data)
+        except (trio.BrokenResourceError, FrameError):
+            return await self._lost()
+        return self._session.received(now_ns(), reply)
+
+    async def _lost(self) -> SessionStep:
+        await self.close()
+        return self._session.disconnected(now_ns(), delivered=True)
+
+
+def _has_ended(sock: trio.socket.SocketType) -> bool:
+    """Whether the node hung up since the last operation: then a request on this connection could not arrive."""
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN | select.POLLRDHUP)
+    return any(events & (select.POLLRDHUP | select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
