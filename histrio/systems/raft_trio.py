@@ -8,30 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any
 
 from msgspec.structs import astuple
 
 from checker import records
 from histrio.config import suggestion
 from histrio.errors import UsageProblem
-from histrio.simulation.node import Address, Effects, Send
+from histrio.simulation.buggify import Buggify
+from histrio.simulation.node import Address
 from histrio.systems.raft_trio_bugs import PLANTED
 from histrio.systems.raft_trio_session import RaftTrioSession
+from histrio.systems.raft_trio_simulated import BuggifiedRaftNode, SimulatedRaftNode
 from histrio.systems.system import Bug, DeployedSystem, SimulatedSystem
 from raft_trio import trace
-from raft_trio.build import BUILD, Build
+from raft_trio.build import BUILD
 from raft_trio.config import RaftNodeConfig
-from raft_trio.files import FileExecutor
-from raft_trio.messages import (
-    AppendEntriesRequest,
-    AppendEntriesResponse,
-    Message,
-    PeerFrame,
-    RequestVoteRequest,
-    RequestVoteResponse,
-)
-from raft_trio.node import Node
 
 __all__ = ["RAFT_TRIO", "RaftTrio", "SimulatedRaftNode", "translate"]
 
@@ -75,7 +66,13 @@ class RaftTrio:
                 )
 
     def simulated(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        buggify: Buggify | None = None,
     ) -> SimulatedSystem:
         """The build, its configuration and its clients for one simulated run."""
         build = PLANTED[bug].plant(BUILD) if bug else BUILD
@@ -84,7 +81,10 @@ class RaftTrio:
 
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
             config = configure(node_id=name, cluster_members=nodes)
-            return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
+            random = Random(f"{seed}/node/{name}/{incarnation}")
+            if buggify is None:
+                return SimulatedRaftNode(name, incarnation, config, build, random)
+            return BuggifiedRaftNode(name, incarnation, config, build, random, buggify.of(name, incarnation))
 
         return SimulatedSystem(
             node=node,
@@ -106,72 +106,6 @@ class RaftTrio:
 
 def _timeout_ns(options: Mapping[str, str]) -> int:
     return int(options.get("operation_timeout_ms", DEFAULT_OPERATION_TIMEOUT_NS // MS)) * MS
-
-
-class SimulatedRaftNode:
-    """One incarnation of a raft_trio node as the simulator wants it (`SimNode`)."""
-
-    def __init__(self, name: Address, incarnation: int, config: RaftNodeConfig, build: Build, random: Random) -> None:
-        self._node = node = Node(name, incarnation, config, build, random)
-        self.start: Callable[[int, FileExecutor], None] = node.start
-        self.io_done = node.io_done
-        self.wake = node.wake
-        self.disconnected = node.disconnected
-
-    def deliver(self, now_ns: int, source: Address, payload: Any) -> None:
-        """Peers send frames, clients requests."""
-        if type(payload) is PeerFrame:
-            self._node.frame(now_ns, payload)
-        else:
-            self._node.request(now_ns, source, payload)
-
-    def flush(self, now_ns: int) -> Effects:
-        """One flush of the node in the simulator's words."""
-        out = self._node.flush(now_ns)
-        frames, replies = out.frames, out.replies
-        return Effects(
-            [Send(peer, frame, _kinds(frame), _size(frame)) for peer, frame in frames] if frames else (),
-            [Send(connection, reply, type(reply).__name__) for connection, reply in replies] if replies else (),
-            out.batches,
-            out.wake_at_ns,
-            out.trace,
-            out.failed,
-        )
-
-
-_MESSAGE_KINDS: Mapping[type, str] = {
-    AppendEntriesRequest: "append-request",
-    AppendEntriesResponse: "append-response",
-    RequestVoteRequest: "vote-request",
-    RequestVoteResponse: "vote-response",
-}
-"""Messages that a fault may filter (`nemesis.kinds.MESSAGES`); others go by the names of their types."""
-
-_MESSAGE_BYTES = 40  # of any message without entries, about: msgpack of half a dozen numbers and a name
-_ENTRY_BYTES = 40  # of any entry without its data
-
-
-def _kinds(frame: PeerFrame) -> str:
-    """The kinds of message in a frame, each once, for filters and for the trace hash."""
-    messages = frame.messages
-    if len(messages) == 1:
-        return _kind(messages[0])
-    return "+".join(dict.fromkeys([_kind(message) for message in messages]))
-
-
-def _kind(message: Message) -> str:
-    return _MESSAGE_KINDS.get(type(message)) or type(message).__name__
-
-
-def _size(frame: PeerFrame) -> int:
-    """About the bytes of a frame on the wire: enough for bandwidth, without encoding it."""
-    total = 0
-    for message in frame.messages:
-        total += _MESSAGE_BYTES
-        if type(message) is AppendEntriesRequest:
-            for entry in message.entries:
-                total += _ENTRY_BYTES + len(entry.data)
-    return total
 
 
 def _blames_disk(reason: str) -> bool:

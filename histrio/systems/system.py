@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from checker.records import AnyTraceEvent
+from histrio.simulation.buggify import Buggify
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
 
@@ -122,9 +123,15 @@ class System(Protocol):
         ...
 
     def simulated(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        buggify: Buggify | None = None,
     ) -> SimulatedSystem:
-        """Prepare a simulated run of the build that `bug` names."""
+        """Prepare a simulated run of the build that `bug` names. buggify: unlikely things to do, if any."""
         ...
 
     def deployed(

@@ -15,12 +15,14 @@ from checker.faults import FaultStatus
 from checker.records import Validity
 from histrio.environments.simulated import SIMULATED
 from histrio.environments.simulated_faults import MECHANISMS
+from histrio.planning import plan_trial
 from histrio.trial import TrialSpec
 from nemesis.kinds import MECHANISMS as ALL_MECHANISMS
+from nemesis.plan import AtTime, Fault
 from nemesis.registry import KINDS
 from raft_trio.build import BUILD
 from raft_trio.storage.records import CODEC
-from tests.histrio.running import SHORT, run
+from tests.histrio.running import SHORT, Ran, run, run_trial
 
 FAMILIES = ("net", "clock", "disk", "power-loss")
 OFFERED = [kind.name for kind in KINDS.values() if kind.mechanism in MECHANISMS and kind.family in FAMILIES]
@@ -60,5 +62,25 @@ def test_a_build_that_does_not_look_at_checksums_is_found_by_flipped_bits(
         return 0
 
     monkeypatch.setattr("histrio.systems.raft_trio.BUILD", replace(BUILD, codec=replace(CODEC, checksum=blind)))
-    runs = (run(tmp_path, spec("disk-flip", seconds=3.0, seed=seed)) for seed in range(1, 6))
+    flips = tuple(
+        [
+            Fault(
+                id=f"f{number}",
+                kind="disk-flip",
+                at=AtTime(300_000_000 * number),
+                for_ns=250_000_000,
+                target="one",
+                params={"bits": "8"},
+            )
+            for number in range(1, 9)
+        ]
+    )
+    runs = (run_flips(tmp_path, flips, seed) for seed in range(1, 6))
     assert any(ran.verdict.validity is Validity.INVALID for ran in runs)
+
+
+def run_flips(store: Path, flips: tuple[Fault, ...], seed: int) -> Ran:
+    trial = plan_trial(msgspec.structs.replace(spec("disk-flip", seconds=3.0, seed=seed), store=store))
+    return run_trial(
+        store, msgspec.structs.replace(trial, plan=msgspec.structs.replace(trial.plan, faults=flips, world={}))
+    )
