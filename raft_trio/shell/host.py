@@ -107,7 +107,8 @@ class _Host:
             for peer, address in settings.peers().items()
         }
         self._callers = Callers(settings, self._other_members, node)
-        self._elections = self._terms_led = 0
+        self._elections = self._terms_led = self._held_up = 0
+        self._late_ns_max = settings.raft_config().election_timeout_min_ns // 2
         self._spare_due = trio.Event()
         self._wake_at_ns = 0
         self._armed_ns = 0
@@ -209,6 +210,7 @@ class _Host:
             elections=self._elections,
             terms_led=self._terms_led,
             read_rounds=self._node.read_rounds,
+            held_up=self._held_up,
             clients=callers.clients,
             connections_refused=callers.refused,
         )
@@ -232,9 +234,17 @@ class _Host:
             self._arm()
             with self._alarm:
                 await trio.sleep_forever()
-            if now_ns() >= self._wake_at_ns:
+            late_ns = now_ns() - self._wake_at_ns
+            if late_ns >= 0:
+                self._note_lateness(late_ns)
                 self._poller.serve()  # what came in while we were held up may be the heartbeat that is missed
                 self._turn()
+
+    def _note_lateness(self, late_ns: int) -> None:
+        """A process that is stopped, starved or held up by its disk looks dead to the others."""
+        if late_ns > self._late_ns_max:
+            self._held_up += 1
+            log.warning("%s: was held up for %d ms", self._settings.node_id, late_ns // 1_000_000)
 
     def _arm(self) -> None:
         self._armed_ns = self._wake_at_ns
