@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from histrio.environments.mechanisms.registry import OFFERED
 from histrio.registries import ENVIRONMENTS
 from nemesis.documentation import (
     events_table,
@@ -77,7 +78,7 @@ TABLES = {
     "targets": targets_table(),
     "events": events_table(),
     "messages": messages_table(),
-    "mechanisms": mechanisms_table({name: world.mechanisms for name, world in ENVIRONMENTS.items()}),
+    "mechanisms": mechanisms_table({"sim": ENVIRONMENTS["sim"].mechanisms, "local": OFFERED}),
 }
 
 
