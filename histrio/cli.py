@@ -60,13 +60,13 @@ def _settings(settings: Sequence[Setting]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         for setting in reversed(settings):
-            option = click.option(
-                setting.option,
-                _parameter(setting),
-                metavar=setting.metavar,
-                multiple=setting.repeated,
-                help=setting.about,
-            )
+            name, about = _parameter(setting), setting.about
+            if setting.flag:
+                option = click.option(setting.option, name, is_flag=True, flag_value="yes", default=None, help=about)
+            else:
+                option = click.option(
+                    setting.option, name, metavar=setting.metavar, multiple=setting.repeated, help=about
+                )
             command = option(command)
         return command
 
@@ -283,6 +283,25 @@ def _clean(call: Call) -> int:
     if not removed:
         call.answer("nothing of ours is left on this machine")
     return 0 if all(gone for _, gone in removed) else EX_HARNESS
+
+
+@commands.group("image", short_help="the image of --env docker")
+def _image() -> None:
+    """The image that the containers of --env docker run from."""
+
+
+@_image.command("build", short_help="build it, unless it is there")
+@_debug
+@click.pass_obj
+def _build(call: Call) -> int:
+    """Build the image of this checkout, unless one of the same content is there, and print its name.
+
+    Needs no network: where no registry can be reached, its base is made of this machine's Python. HISTRIO_BASE_IMAGE
+    names another base.
+    """
+    call.stage = "building the image"
+    call.answer(call.services.build_image(call.say))
+    return 0
 
 
 # ── helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────────

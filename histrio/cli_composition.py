@@ -36,20 +36,20 @@ def real_services() -> Services:
         replay=_replay,
         check_history=_check_history,
         run_campaign=_run_campaign,
+        build_image=_build_image,
     )
 
 
 def _catalogue() -> Catalogue:
     from checker.formats import Format
     from checker.models import ALIASES, MODELS
-    from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+    from histrio.registries import ENVIRONMENTS, SYSTEMS
     from histrio.systems.raft_trio_bugs import DEMO_BUG
     from nemesis.registry import FAMILIES
     from workloads.registry import WORKLOADS
 
-    absent = [Entry(name=name, about="", unavailable=reason) for name, reason in ABSENT_ENVIRONMENTS.items()]
     return Catalogue(
-        environments=(*(Entry(name=name, about=ENVIRONMENTS_ABOUT[name]) for name in ENVIRONMENTS), *absent),
+        environments=tuple(Entry(name=name, about=ENVIRONMENTS_ABOUT[name]) for name in ENVIRONMENTS),
         systems=tuple(Entry(name=name, about=SYSTEMS_ABOUT[name]) for name in SYSTEMS),
         workloads=tuple(Entry(name=name, about=workload.description) for name, workload in WORKLOADS.items()),
         nemeses=tuple(
@@ -77,6 +77,7 @@ def _catalogue() -> Catalogue:
 ENVIRONMENTS_ABOUT = {
     "sim": "nodes, clients, network, disks and clocks simulated in one process; same seed, same bytes",
     "local": "processes of this machine, each in a network namespace of its own",
+    "docker": "containers on a private bridge network",
 }
 SYSTEMS_ABOUT = {"raft_trio": "a Raft key-value store on trio"}
 FORMATS_ABOUT = {
@@ -91,6 +92,7 @@ MODELS_ABOUT = {
     "versioned-register": "per key: a register whose changes are counted",
     "multi-register": "per key: registers that are read and written together, in transactions",
     "key-value": "per key: get, put, append, compare-and-set and delete",
+    "list-append": "per key: a list that is appended to and read whole",
     "set": "per key: elements that are added, removed and looked for",
     "counter": "per key: a number that is added to and read",
     "fifo-queue": "per key: first in, first out",
@@ -98,6 +100,8 @@ MODELS_ABOUT = {
     "priority-queue": "per key: the smallest priority first; among equal ones any",
     "mutex": "per key: a lock that one owner can hold",
     "fenced-mutex": "per key: a lock whose holders get ascending tokens",
+    "leased-lock": "per key: a lock with leases and fencing tokens, and the list it protects",
+    "bank": "per key: accounts between which money moves",
 }
 """What each model says of itself, without importing it."""
 
@@ -153,13 +157,29 @@ def _run_campaign(
     return run_campaign(campaign, Workers(jobs, packages), on_row, budget_s=budget_s)
 
 
+def _build_image(say: Callable[[str], None]) -> str:
+    from histrio.environments.container_image import build_image, connect
+
+    client = connect()
+    try:
+        image = build_image(client, say)
+    finally:
+        client.close()
+    say(
+        "built" if image.built else "it was there already, with this content",
+    )
+    return f"{image.tag}  on {image.base}"
+
+
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     from checker.errors import IllFormedHistory, NoSuchState
     from checker.formats import implied_start, load_history, locate
-    from checker.linearizability import Budget, check_history
+    from checker.linearizability import check_history
     from checker.models import ALIASES, MODELS
 
     loaded = load_history(path, complete=question.whole)
+    from checker.partition import DEFAULT_BUDGET, Budget
+
     if question.format not in (None, loaded.format):
         raise MalformedInput(path, None, f"this is {loaded.format}, not {question.format}", fix="leave out --format")
     model = MODELS[ALIASES.get(question.model, question.model)]
@@ -170,7 +190,7 @@ def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
             model = model.starting_at(msgspec.json.decode(question.initial))
     except NoSuchState as error:
         raise UsageProblem(f"--initial: {error}", fix="docs/checker.md lists what each model starts with") from None
-    budget = Budget() if question.budget is None else Budget(question.budget)
+    budget = DEFAULT_BUDGET if question.budget is None else Budget(question.budget)
     try:
         result = check_history(loaded.history, model, budget=budget)
     except IllFormedHistory as error:

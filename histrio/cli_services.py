@@ -89,4 +89,6 @@ class Services:
     check_history: Callable[[Path, HistoryQuestion], HistoryAnswer]
     run_campaign: Callable[[CampaignSpec, int, bool, float | None, Callable[[Row], bool], Callable[[str], None]], Ran]
     """(campaign, processes, whether to leave the packages as they are, seconds, taker of rows, taker of progress)."""
+    build_image: Callable[[Callable[[str], None]], str]
+    """Gives the image's name and base; the argument takes progress."""
     now: Callable[[], datetime] = utc_now

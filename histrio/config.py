@@ -247,5 +247,5 @@ def command_line(spec: TrialSpec) -> str:
         value = getattr(spec, setting.field)
         if value != getattr(usual, setting.field):
             for argument in setting.show(value):
-                words += [setting.option, argument]
+                words += [setting.option] if setting.flag else [setting.option, argument]
     return shlex.join(words)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import msgspec
 
 from histrio.config import saved_plan
-from histrio.errors import EnvironmentUnavailable, UsageProblem
-from histrio.registries import ABSENT_ENVIRONMENTS, ENVIRONMENTS, SYSTEMS
+from histrio.errors import UsageProblem
+from histrio.registries import ENVIRONMENTS, SYSTEMS
 from histrio.systems.system import System
 from histrio.trial import Trial, TrialSpec
 from nemesis.errors import NemesisError, Unavailable
@@ -34,7 +34,8 @@ def plan_trial(spec: TrialSpec) -> Trial:
     """
     system = _system(spec)
     if spec.environment not in ENVIRONMENTS:
-        raise _absent(spec.environment)
+        known = ", ".join(ENVIRONMENTS)
+        raise UsageProblem(f"there is no environment {spec.environment!r}", fix=f"known are {known}")
     if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
         raise obstacle
     plan, skipped = _plan(spec, ENVIRONMENTS[spec.environment].mechanisms)
@@ -77,16 +78,6 @@ def _system(spec: TrialSpec) -> System:
         raise UsageProblem(f"{system.name} has no planted bug {spec.bug!r}", fix="all of them: histrio list")
     system.check_options(spec.system_options)
     return system
-
-
-def _absent(environment: str) -> EnvironmentUnavailable | UsageProblem:
-    if environment in ABSENT_ENVIRONMENTS:
-        return EnvironmentUnavailable(
-            f"the environment {environment} cannot be used: {ABSENT_ENVIRONMENTS[environment]}",
-            why="a trial that did not run proves nothing, so it is not carried out elsewhere instead",
-            fix="use --env sim",
-        )
-    return UsageProblem(f"there is no environment {environment!r}", fix=f"known are {', '.join(ENVIRONMENTS)}")
 
 
 def _plan(spec: TrialSpec, mechanisms: Mapping[str, str | None]) -> tuple[Plan, dict[str, str]]:

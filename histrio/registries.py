@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from histrio.environments.containers import DOCKER
 from histrio.environments.environment import Environment
 from histrio.environments.local import LOCAL
 from histrio.environments.simulated import SIMULATED
 from histrio.systems.raft_trio import RAFT_TRIO
 from histrio.systems.system import System
 
-__all__ = ["ABSENT_ENVIRONMENTS", "ENVIRONMENTS", "SYSTEMS"]
+__all__ = ["ENVIRONMENTS", "SYSTEMS"]
 
 SYSTEMS: Mapping[str, System] = {"raft_trio": RAFT_TRIO}
 
-ENVIRONMENTS: Mapping[str, Environment] = {"sim": SIMULATED, "local": LOCAL}
-
-ABSENT_ENVIRONMENTS: Mapping[str, str] = {
-    "docker": "containers are not part of this version",
-}
-"""Names of the command line that this version cannot serve, and why."""
+ENVIRONMENTS: Mapping[str, Environment] = {"sim": SIMULATED, "local": LOCAL, "docker": DOCKER}

@@ -52,6 +52,8 @@ class Setting:
     """A field's value as arguments of the option, which is given once for each."""
     repeated: bool = False
     """Whether the option may be given several times, each adding to it."""
+    flag: bool = False
+    """Whether the option stands alone, and means yes."""
 
     @property
     def option(self) -> str:
@@ -172,6 +174,18 @@ def _scalar(value: object) -> str:
             raise ValueError(f"{value!r} must be a text, a number or a truth value")
 
 
+def _truth(given: object) -> bool:
+    match given:
+        case bool():
+            return given
+        case "yes" | "true" | "1":
+            return True
+        case "no" | "false" | "0":
+            return False
+        case _:
+            raise ValueError(f"{given!r} is neither yes nor no")
+
+
 def _white_box(given: object) -> bool:
     match given:
         case "all":
@@ -211,6 +225,10 @@ def _show_number(value: object) -> tuple[str, ...]:
 
 def _show_seconds(value: object) -> tuple[str, ...]:
     return (f"{_show_number(value)[0]}s",)
+
+
+def _show_truth(value: object) -> tuple[str, ...]:
+    return ("yes" if value else "no",)
 
 
 def _show_white_box(value: object) -> tuple[str, ...]:
@@ -296,4 +314,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("store", "DIR", "where run directories go", _path, _STRING, "store"),
     Setting("name", "NAME", "the run's folder in the store", _text, _STRING, "name"),
+    Setting(
+        "keep",
+        "",
+        "leave the containers of --env docker as they are at the end",
+        _truth,
+        {"type": "boolean"},
+        "keep",
+        _show_truth,
+        flag=True,
+    ),
 )

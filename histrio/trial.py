@@ -44,6 +44,8 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str | None = None
     """Name of the run's folder in the store; None: system, workload and bug."""
     store: Path = Path("runs")
+    keep: bool = False
+    """Leave the cluster of a real world as it is at the end, for people to look inside."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

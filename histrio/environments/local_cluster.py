@@ -9,7 +9,6 @@ in any of the namespaces, so that they end too. What breaks nodes is in the mech
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import trio
 import histrio
 from histrio.environments.cluster import Exit, Volume
 from histrio.environments.namespaces import as_root, enter, inside, new_network, set_address, set_up, tool
-from histrio.environments.volumes import make_volume, release_volume, remount
+from histrio.environments.volumes import keep_data, make_volume, remount
 from histrio.errors import HarnessFailure
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
 
@@ -188,8 +187,7 @@ class LocalCluster:
 
     async def _remove_disks_and_links(self) -> None:
         for node, volume in self._volumes.items():
-            if volume.image is not None:
-                await _keep_data(volume, self._folder / node)
+            await keep_data(volume, self._folder / node)
         if self._networks:
             with suppress(HarnessFailure):
                 ports = [f"link del port{number}" for number in range(len(self._networks))]
@@ -323,19 +321,6 @@ async def _make_volume(folder: Path) -> Volume:
     path = folder / "data"
     path.mkdir(exist_ok=True)
     return Volume(path, None)
-
-
-async def _keep_data(volume: Volume, folder: Path) -> None:
-    """What is on the disk of a node stays in the run directory; the disk does not."""
-    assert volume.image is not None
-    kept = folder / "data.kept"
-    with suppress(OSError):
-        shutil.copytree(volume.path, kept)
-    await release_volume(volume)
-    volume.image.unlink(missing_ok=True)
-    with suppress(OSError):
-        volume.path.rmdir()
-        kept.rename(volume.path)
 
 
 def _last_line(log: Path) -> str:

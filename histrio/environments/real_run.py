@@ -38,7 +38,13 @@ def conduct(
 ) -> Conducted:
     """`Environment.conduct` for real worlds. SIGINT and SIGTERM heal and clean up first; see `Conducted.signal`."""
     spec = trial.spec
-    deployed = system.deployed(seed=spec.seed, nodes=trial.nodes, options=spec.system_options, bug=spec.bug)
+    deployed = system.deployed(
+        seed=spec.seed,
+        nodes=trial.nodes,
+        options=spec.system_options,
+        bug=spec.bug,
+        workload=trial.plan.workload,
+    )
     if deployed is None:
         raise UsageProblem(
             f"{system.name} has no processes to run in {spec.environment}",

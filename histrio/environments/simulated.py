@@ -65,7 +65,13 @@ class SimulatedEnvironment:
     ) -> Conducted:
         """Run the trial to its end, or to the end of its event budget."""
         spec = trial.spec
-        prepared = system.simulated(seed=spec.seed, nodes=trial.nodes, options=spec.system_options, bug=spec.bug)
+        prepared = system.simulated(
+            seed=spec.seed,
+            nodes=trial.nodes,
+            options=spec.system_options,
+            bug=spec.bug,
+            workload=trial.plan.workload,
+        )
         world = SimulatedWorld(trial, prepared, engine, recorder, self.profile, self.factories)
         try:
             while not world.finished:

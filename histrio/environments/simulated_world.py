@@ -54,11 +54,12 @@ PROBES_MAX = 500  # ten simulated seconds: longer than a cluster may take to hea
 class _Client:
     """One process: its session, its connection, its open operation."""
 
-    __slots__ = ("address", "deadline", "node", "operation", "process", "session", "thread")
+    __slots__ = ("address", "deadline", "node", "operation", "process", "reached", "session", "thread")
 
     def __init__(self, thread: int, process: int, node: str, session: Session) -> None:
         self.thread, self.process, self.node, self.session = thread, process, node, session
         self.address = f"p{process}"
+        self.reached = node  # where its connection leads
         self.operation: Operation | None = None
         self.deadline: Timer | None = None
 
@@ -221,9 +222,13 @@ class SimulatedWorld:
             client.deadline.cancel()
             client.deadline = None
         for payload in step.sends:
+            node = step.node or client.node
+            if self.simulation.is_connected(client.address) and client.reached != node:
+                self.simulation.disconnect(client.address)
             if not self.simulation.is_connected(client.address):
+                client.reached = node
                 self.simulation.connect(
-                    client.address, client.node, partial(self._received, client), partial(self._disconnected, client)
+                    client.address, node, partial(self._received, client), partial(self._disconnected, client)
                 )
             self.simulation.request(client.address, payload)
         if step.deadline_ns is not None:

@@ -7,6 +7,8 @@ the machine. Here belongs making, mounting and releasing; what is done to a disk
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -14,7 +16,7 @@ import trio
 from histrio.environments.cluster import Volume
 from histrio.errors import HarnessFailure
 
-__all__ = ["IMAGE_NAME", "make_volume", "release_volume", "remount", "unmount"]
+__all__ = ["IMAGE_NAME", "keep_data", "make_volume", "release_volume", "remount", "unmount"]
 
 IMAGE_NAME = "disk.histrio.img"
 """By this name mounts that a killed harness left behind are found."""
@@ -49,9 +51,23 @@ async def remount(volume: Volume) -> None:
 
 
 async def release_volume(volume: Volume) -> None:
-    """Unmount it for good, whatever state it is in. The image stays: it is evidence."""
+    """Unmount it for good, whatever state it is in."""
     if volume.image is not None:
         await _try("umount", "--lazy", str(volume.path))
+
+
+async def keep_data(volume: Volume, folder: Path) -> None:
+    """What is on the disk of a node stays in `folder`, the run directory's; a disk of its own does not."""
+    if volume.image is None:
+        return
+    kept = folder / "data.kept"
+    with suppress(OSError):
+        shutil.copytree(volume.path, kept)
+    await release_volume(volume)
+    volume.image.unlink(missing_ok=True)
+    with suppress(OSError):
+        volume.path.rmdir()
+        kept.rename(volume.path)
 
 
 async def unmount(volume: Volume) -> None:

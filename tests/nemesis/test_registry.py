@@ -78,7 +78,7 @@ TABLES = {
     "targets": targets_table(),
     "events": events_table(),
     "messages": messages_table(),
-    "mechanisms": mechanisms_table({"sim": ENVIRONMENTS["sim"].mechanisms, "local": OFFERED}),
+    "mechanisms": mechanisms_table({"sim": ENVIRONMENTS["sim"].mechanisms, "local": OFFERED, "docker": OFFERED}),
 }
 
 

@@ -172,6 +172,7 @@ class World:
             replay=lambda directory, store: FakeReplay("abc", "abc", store / "replayed"),
             check_history=self._check_history,
             run_campaign=self._run_campaign,
+            build_image=lambda say: "histrio-node:abc  on python:3.11-slim",
             now=TickingClock(),
         )
         return replace(usual, **self.changes)

@@ -1,0 +1,369 @@
+"""A cluster of Docker containers on a private bridge network: `Cluster` for `--env docker`.
+
+One container a node, with an address of its own that survives restarts, its data on a disk of its own (an ext4 file
+system in a file, where this user may mount one) and its records on another. Nothing is published: the bridge is
+internal, and the harness reaches the nodes through it. Everything carries the label of `container_image`, so that what
+a killed harness left behind can be found and removed.
+
+Here belongs the life of containers, networks and volumes. What breaks them is in the mechanisms, which are `local`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import trio
+from docker.errors import APIError, NotFound
+from docker.types import IPAMConfig, IPAMPool
+
+from histrio.environments.cluster import Exit, OpenCluster, Volume
+from histrio.environments.container_image import LABEL, NodeImage
+from histrio.environments.volumes import keep_data, make_volume, remount
+from histrio.errors import HarnessFailure
+from histrio.systems.system import DeployedSystem, Launch, NodePlace
+
+__all__ = ["ContainerCluster", "open_containers", "remove_leftovers"]
+
+OWNER_LABEL = f"{LABEL}.owner"
+"""Process id and start time of the harness that made it: a second one running beside must be left alone."""
+
+_DATA, _RECORDS = "/histrio/data", "/histrio/records"
+_ENVIRON = "environ"
+_SUBNETS = tuple(f"10.77.{third}" for third in range(64))
+_FIRST_ADDRESS = 10
+_STOP_S = 5.0
+_GONE_S = 20.0  # longer than a fault that keeps a process from dying, as a frozen disk does
+
+T = TypeVar("T")
+
+
+async def _call(function: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
+    """A call of the SDK, which blocks, in a thread; its own timeout bounds it."""
+    return await trio.to_thread.run_sync(partial(function, *arguments, **keywords))
+
+
+class ContainerCluster:
+    """Made by `open_containers`."""
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        image: NodeImage,
+        nodes: tuple[str, ...],
+        folder: Path,
+        *,
+        now_ns: Callable[[], int],
+        on_exit: Callable[[Exit], None],
+        nursery: trio.Nursery,
+    ) -> None:
+        self._client, self._image, self._nodes, self._folder = client, image, nodes, folder
+        self._now_ns, self._on_exit, self._nursery = now_ns, on_exit, nursery
+        self._addresses: dict[str, str] = {}
+        self._volumes: dict[str, Volume] = {}
+        self._containers: dict[str, Any] = {}
+        self._pids: dict[str, int] = {}
+        self._gone: dict[str, trio.Event] = {}
+        self._planned: set[str] = set()
+        self._incarnations = dict.fromkeys(nodes, 0)
+        self._launches: dict[str, Launch] = {}
+        self._environs: dict[str, Mapping[str, str]] = {}
+        self._locks = {node: trio.Lock() for node in nodes}
+        self._network: Any = None
+        self._run = f"histrio-{os.getpid()}-{folder.parent.name}"[:60]
+
+    # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return self._nodes
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Nodes whose container runs, in order."""
+        return tuple(node for node in self._nodes if node in self._pids)
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Addresses on the private bridge."""
+        return self._addresses
+
+    @property
+    def bridge(self) -> str:
+        """The bridge's interface on this machine."""
+        return f"hst{os.getpid() % 10_000_000}"
+
+    @property
+    def network_namespace(self) -> None:
+        """The bridge is where this process is."""
+        return None
+
+    def pid(self, node: str) -> int | None:
+        """The container's first process, seen from this machine."""
+        return self._pids.get(node)
+
+    def incarnation(self, node: str) -> int:
+        """How often it has been started."""
+        return self._incarnations[node]
+
+    def volume(self, node: str) -> Volume:
+        """The disk of its data."""
+        return self._volumes[node]
+
+    def records(self, node: str) -> Path:
+        """The folder of its configuration, trace and logs, on this machine."""
+        return self._folder / node / "records"
+
+    def as_seen(self, node: str, path: Path) -> str:
+        """Where its container has the volume and the records."""
+        for place, seen in ((self.volume(node).path, _DATA), (self.records(node), _RECORDS)):
+            if path.is_relative_to(place):
+                return str(Path(seen) / path.relative_to(place))
+        raise AssertionError(f"{path} is in no volume of {node}")
+
+    def trace(self, node: str) -> Path | None:
+        """The file it appends its trace to, on this machine."""
+        name = self._launches[node].trace
+        return None if name is None else self.records(node) / name
+
+    # ── making and removing ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def create(self, system: DeployedSystem) -> None:
+        """Network, volumes and containers; starts nothing."""
+        subnet = await self._create_network()
+        for number, node in enumerate(self._nodes):
+            self._addresses[node] = f"{subnet}.{_FIRST_ADDRESS + number}"
+            self.records(node).mkdir(parents=True)
+        async with trio.open_nursery() as nursery:
+            for node in self._nodes:
+                nursery.start_soon(self._create_node, node, system)
+
+    async def _create_network(self) -> str:
+        """The first subnet that no network has; returns its first three numbers."""
+        refused = ""
+        for subnet in _SUBNETS:
+            pool = IPAMPool(subnet=f"{subnet}.0/24", gateway=f"{subnet}.1")
+            try:
+                self._network = await _call(
+                    self._client.networks.create,
+                    self._run,
+                    driver="bridge",
+                    internal=True,
+                    labels=self._labels(),
+                    options={"com.docker.network.bridge.name": self.bridge},
+                    ipam=IPAMConfig(pool_configs=[pool]),
+                )
+            except APIError as error:
+                refused = str(error.explanation or error)
+                if "overlap" not in refused.lower():
+                    break
+            else:
+                return subnet
+        raise HarnessFailure("no network for the containers could be made", why=refused)
+
+    async def _create_node(self, node: str, system: DeployedSystem) -> None:
+        volume = self._volumes[node] = await make_volume(self._folder / node)
+        place = NodePlace(node, self._addresses[node], _DATA, _RECORDS, ("python3",))
+        launch = self._launches[node] = system.launch(place, self._addresses)
+        script = f'. {_RECORDS}/{_ENVIRON}; exec "$@"'
+        api = self._client.api
+        endpoint = api.create_endpoint_config(ipv4_address=self._addresses[node])
+        self._containers[node] = await _call(
+            self._client.containers.create,
+            self._image.tag,
+            ["/bin/sh", "-c", script, "sh", *launch.argv],
+            name=f"{self._run}-{node}",
+            hostname=node,
+            labels={**self._labels(), f"{LABEL}.node": node},
+            volumes={
+                str(volume.path.resolve()): {"bind": _DATA, "mode": "rw"},
+                str(self.records(node).resolve()): {"bind": _RECORDS, "mode": "rw"},
+            },
+            network=self._network.name,
+            networking_config={self._network.name: endpoint},
+        )
+
+    def _labels(self) -> dict[str, str]:
+        return {LABEL: "run", OWNER_LABEL: owner_mark(os.getpid())}
+
+    async def remove(self) -> None:
+        """Containers, network and mounts; each is tried, whatever happened to the others."""
+        self._planned.update(self._nodes)
+        for container in self._containers.values():
+            await _forgiving(container.remove, force=True, v=True)
+        for node, volume in self._volumes.items():
+            await keep_data(volume, self._folder / node)
+        if self._network is not None:
+            await _forgiving(self._network.remove)
+
+    async def save_logs(self) -> None:
+        """What each container said, as `log` beside its records."""
+        for node, container in self._containers.items():
+            text = await _call(container.logs, timestamps=True)
+            (self._folder / node / "log").write_bytes(text)
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def set_environ(self, node: str, environ: Mapping[str, str]) -> None:
+        """Variables for its next starts."""
+        self._environs[node] = dict(environ)
+
+    async def start(self, node: str) -> None:
+        """Start its container; returns when the process exists."""
+        async with self._locks[node]:
+            if node in self._pids:
+                return
+            self._write_start_files(node)
+            self._planned.discard(node)
+            await _call(self._containers[node].start)
+            self._incarnations[node] += 1
+            await self._watch(node)
+
+    def _write_start_files(self, node: str) -> None:
+        launch, records = self._launches[node], self.records(node)
+        for name, text in launch.files.items():
+            (records / name).write_text(text, encoding="utf-8")
+        environ = {**launch.environ, **self._environs.get(node, {})}
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environ.items()]
+        (records / _ENVIRON).write_text("".join(lines), encoding="utf-8")
+
+    async def _watch(self, node: str) -> None:
+        """Note the process, and have its end noticed however it comes."""
+        state = (await _call(self._client.api.inspect_container, self._containers[node].id))["State"]
+        gone = self._gone[node] = trio.Event()
+        self._pids[node] = state["Pid"]
+        try:
+            descriptor = os.pidfd_open(state["Pid"]) if state["Running"] else None
+        except ProcessLookupError:  # it has ended already
+            descriptor = None
+        self._nursery.start_soon(self._wait, node, descriptor, gone)
+
+    async def _wait(self, node: str, descriptor: int | None, gone: trio.Event) -> None:
+        if descriptor is not None:
+            try:
+                await trio.lowlevel.wait_readable(descriptor)
+            finally:
+                os.close(descriptor)
+        time_ns = self._now_ns()
+        # The engine must know it, too: a start before that would be refused.
+        code = (await _call(self._containers[node].wait, timeout=_GONE_S))["StatusCode"]
+        del self._pids[node]
+        planned = node in self._planned
+        reason = "ended by the harness" if planned else await self._reason(node, code)
+        self._on_exit(Exit(node, time_ns, reason, planned))
+        gone.set()
+
+    async def _reason(self, node: str, code: int) -> str:
+        """How it ended, and the last thing it said."""
+        how = f"signal {code - 128}" if code > 128 else f"exit code {code}"
+        last = (await _call(self._containers[node].logs, tail=1)).decode(errors="replace").strip()
+        return f"{how}: {last}" if last else how
+
+    async def kill(self, node: str) -> bool:
+        """SIGKILL to the process itself, which is quicker than asking the engine."""
+        async with self._locks[node]:
+            return await self._end(node, signal.SIGKILL)
+
+    async def terminate(self, node: str) -> bool:
+        """SIGTERM; after 5 s SIGKILL."""
+        async with self._locks[node]:
+            with trio.move_on_after(_STOP_S):
+                return await self._end(node, signal.SIGTERM)
+            return await self._end(node, signal.SIGKILL) or True
+
+    async def _end(self, node: str, sign: signal.Signals) -> bool:
+        pid = self._pids.get(node)
+        if pid is None:
+            return False
+        self._planned.add(node)
+        os.kill(pid, sign)
+        with trio.move_on_after(_GONE_S):
+            await self._gone[node].wait()
+            return True
+        raise HarnessFailure(f"{node} does not end {_GONE_S:g} s after {sign.name}", why="its disk may be frozen")
+
+    async def remount(self, node: str) -> None:
+        """As at a boot; the node must be down."""
+        async with self._locks[node]:
+            assert node not in self._pids, f"{node} runs: its mount would go on in the container"
+            await remount(self._volumes[node])
+
+
+def open_containers(client: docker.DockerClient, image: NodeImage, *, keep: bool) -> OpenCluster:
+    """`OpenCluster` of containers made from `image`. keep: leave everything in place at the end."""
+
+    @asynccontextmanager
+    async def open_cluster(
+        system: DeployedSystem,
+        nodes: tuple[str, ...],
+        folder: Path,
+        *,
+        now_ns: Callable[[], int],
+        on_exit: Callable[[Exit], None],
+    ) -> AsyncIterator[ContainerCluster]:
+        await _call(remove_leftovers, client)
+        async with trio.open_nursery() as nursery:
+            cluster = ContainerCluster(client, image, nodes, folder, now_ns=now_ns, on_exit=on_exit, nursery=nursery)
+            try:
+                await cluster.create(system)
+                yield cluster
+            finally:
+                with trio.CancelScope(shield=True):
+                    await cluster.save_logs()
+                    if not keep:
+                        await cluster.remove()
+                nursery.cancel_scope.cancel()
+
+    return open_cluster
+
+
+# ── leftovers ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def owner_mark(pid: int) -> str:
+    """Names a process for good: its id and when it started, for ids are used again."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return f"{pid}-{fields[19]}"
+
+
+def remove_leftovers(client: docker.DockerClient) -> list[str]:
+    """Removes containers and networks of harnesses that are gone; returns their names."""
+    removed = []
+    wanted: Mapping[str, Any] = {"label": f"{LABEL}=run"}
+    found: Sequence[Any] = [
+        *client.containers.list(all=True, filters=wanted, ignore_removed=True),
+        *client.networks.list(filters=wanted),
+    ]
+    for thing in found:
+        labels = thing.labels if hasattr(thing, "labels") else thing.attrs["Labels"]
+        mark = labels.get(OWNER_LABEL, "")
+        if mark and owner_mark(int(mark.partition("-")[0])) == mark:
+            continue
+        try:
+            if hasattr(thing, "image"):
+                thing.remove(force=True, v=True)
+            else:
+                thing.remove()
+        except NotFound:
+            continue
+        removed.append(thing.name)
+    return removed
+
+
+async def _forgiving(function: Callable[..., Any], **keywords: Any) -> None:
+    """A removal of what may be gone, or never was."""
+    try:
+        await _call(function, **keywords)
+    except APIError:
+        return
