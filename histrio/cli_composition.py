@@ -92,6 +92,7 @@ MODELS_ABOUT = {
     "versioned-register": "per key: a register whose changes are counted",
     "multi-register": "per key: registers that are read and written together, in transactions",
     "key-value": "per key: get, put, append, compare-and-set and delete",
+    "list-append": "per key: a list that is appended to and read whole",
     "set": "per key: elements that are added, removed and looked for",
     "counter": "per key: a number that is added to and read",
     "fifo-queue": "per key: first in, first out",
@@ -99,6 +100,8 @@ MODELS_ABOUT = {
     "priority-queue": "per key: the smallest priority first; among equal ones any",
     "mutex": "per key: a lock that one owner can hold",
     "fenced-mutex": "per key: a lock whose holders get ascending tokens",
+    "leased-lock": "per key: a lock with leases and fencing tokens, and the list it protects",
+    "bank": "per key: accounts between which money moves",
 }
 """What each model says of itself, without importing it."""
 
@@ -171,10 +174,12 @@ def _build_image(say: Callable[[str], None]) -> str:
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     from checker.errors import IllFormedHistory, NoSuchState
     from checker.formats import implied_start, load_history, locate
-    from checker.linearizability import Budget, check_history
+    from checker.linearizability import check_history
     from checker.models import ALIASES, MODELS
 
     loaded = load_history(path, complete=question.whole)
+    from checker.partition import DEFAULT_BUDGET, Budget
+
     if question.format not in (None, loaded.format):
         raise MalformedInput(path, None, f"this is {loaded.format}, not {question.format}", fix="leave out --format")
     model = MODELS[ALIASES.get(question.model, question.model)]
@@ -185,7 +190,7 @@ def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
             model = model.starting_at(msgspec.json.decode(question.initial))
     except NoSuchState as error:
         raise UsageProblem(f"--initial: {error}", fix="docs/checker.md lists what each model starts with") from None
-    budget = Budget() if question.budget is None else Budget(question.budget)
+    budget = DEFAULT_BUDGET if question.budget is None else Budget(question.budget)
     try:
         result = check_history(loaded.history, model, budget=budget)
     except IllFormedHistory as error:

@@ -73,6 +73,7 @@ class SimulatedEnvironment:
             nodes=trial.nodes,
             options=spec.system_options,
             bug=spec.bug,
+            workload=trial.plan.workload,
             buggify=Buggify(spec.seed) if conditions.get("buggify") == "on" else None,
         )
         profile = profile_under(self.profile, conditions)

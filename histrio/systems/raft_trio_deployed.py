@@ -7,15 +7,14 @@ are definite the session says; whether a request may have left, this module.
 from __future__ import annotations
 
 import select
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import trio
 
-from histrio.systems.raft_trio_session import RaftTrioSession
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
 from raft_trio.shell.clock import now_ns, trio_time
 from raft_trio.wire import CLIENT_REPLY, VERSION, Decoder, FrameError, Hello, encode
-from workloads.session import Completion, Operation, SessionStep
+from workloads.session import Completion, Operation, Session, SessionStep
 
 __all__ = ["RaftTrioClient", "deploy"]
 
@@ -30,8 +29,8 @@ _REFUSED_PAUSE_S = 0.02
 _PAPER = "pre_vote = false\ncheck_quorum = false\nstickiness = false\nnoop_on_election = false\n"
 
 
-def deploy(*, bug: str | None, profile: str, timeout_ns: int) -> DeployedSystem:
-    """The build that `bug` names, configured as `profile` says, with clients that wait for `timeout_ns`."""
+def deploy(*, bug: str | None, profile: str, session: Callable[[int], Session]) -> DeployedSystem:
+    """The build that `bug` names, configured as `profile` says, with clients that drive the sessions given."""
 
     def launch(place: NodePlace, addresses: Mapping[str, str]) -> Launch:
         config = f"{place.records}/{_CONFIG}"
@@ -46,7 +45,7 @@ def deploy(*, bug: str | None, profile: str, timeout_ns: int) -> DeployedSystem:
 
     return DeployedSystem(
         launch=launch,
-        client=lambda process, addresses: RaftTrioClient(addresses, RaftTrioSession(timeout_ns=timeout_ns)),
+        client=lambda process, addresses: RaftTrioClient(addresses, session(process)),
     )
 
 
@@ -65,7 +64,7 @@ def _settings(place: NodePlace, addresses: Mapping[str, str], profile: str) -> s
 class RaftTrioClient:
     """Implements `workloads.session.Client`: one process, one node, no retries."""
 
-    def __init__(self, addresses: Mapping[str, str], session: RaftTrioSession) -> None:
+    def __init__(self, addresses: Mapping[str, str], session: Session) -> None:
         self._addresses, self._session = addresses, session
         self._address = ""
         self._stream: trio.SocketStream | None = None
