@@ -22,9 +22,9 @@ __all__ = ["Bug", "DeployedSystem", "Hunt", "Launch", "NodePlace", "NodeStatus",
 class Hunt:
     """A trial in which a planted bug shows itself: what to ask for beside `--bug`."""
 
-    plan: str
-    """Name of a saved plan of the regression corpus, `<bug>.<number>`."""
-    scenario: str
+    plan: str = ""
+    """Name of a saved plan of the regression corpus, `<bug>.<number>`; empty: drawn faults find it."""
+    scenario: str = "drawn faults"
     """What the plan does, for people."""
     workload: str = "register"
     options: Mapping[str, str] = field(default_factory=dict)
@@ -47,9 +47,8 @@ class Bug:
     """What the build does differently."""
     detectors: tuple[str, ...]
     """Names of the checks expected to see it, the most likely first."""
-    hunt: Hunt | None = None
-    """How it is found within a few seeds, most often the first; the correct build passes the same trial. None: drawn
-    faults find it within a few seeds."""
+    hunt: Hunt
+    """How it is found within a few seeds, most often the first; the correct build passes the same trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ class System(Protocol):
     ) -> SimulatedSystem:
         """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`.
 
-        buggify: unlikely things for its nodes to do, if any.
+        buggify: unlikely things to do, if any.
         """
         ...
 
@@ -167,5 +166,8 @@ class System(Protocol):
         bug: str | None,
         workload: str = "register",
     ) -> DeployedSystem | None:
-        """Prepare a run on real processes; None: the system exists in the simulator only."""
+        """Prepare a run on real processes, with clients that speak `workload`.
+
+        None: the system exists in the simulator only.
+        """
         ...

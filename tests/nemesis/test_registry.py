@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from histrio.environments.real_mechanisms import REAL_MECHANISMS
+from histrio.environments.mechanisms.registry import OFFERED
 from histrio.environments.simulated import SIMULATED
 from nemesis.documentation import (
     events_table,
@@ -72,7 +72,7 @@ def test_an_unknown_kind_gets_a_suggestion() -> None:
         kind_named("powerloss-one")
 
 
-OFFERS = {"sim": SIMULATED.mechanisms, "local`, `docker": dict.fromkeys(REAL_MECHANISMS)}
+OFFERS = {"sim": SIMULATED.mechanisms, "local`, `docker": OFFERED}
 """What each world can do on a machine that has all the tools."""
 
 TABLES = {
