@@ -9,7 +9,8 @@ process of its own, so that memory is its own.
 PATH is an executable that calls Porcupine: `PATH MODEL LIMIT_SECONDS REPEATS FILE…`, MODEL being `cas-register` (files
 in Jepsen's log text), `kv` or `fifo-queue` (Clojure-like maps, as in Porcupine's own test data; a queue's `get` is a
 dequeue). It prints, per file, `{"file": …, "verdict": "ok|illegal|unknown", "seconds": …}`, timing Porcupine's check
-alone. Both run one after the other on the same file; verdicts that contradict each other end the benchmark.
+alone, the median of REPEATS after one garbage collection, as on this side. Both run one after the other on the same
+file; verdicts that contradict each other end the benchmark.
 """
 
 from __future__ import annotations
@@ -76,13 +77,13 @@ def measure(operations: Sequence[Operation], model: Model[Any], engine: Engine, 
         keys.setdefault(one.key, []).append(one)
     parts = [tuple(part) for part in keys.values()]
     seconds: list[float] = []
+    gc.collect()
+    gc.disable()
     while len(seconds) < repeats and sum(seconds) < 1:
-        gc.collect()
-        gc.disable()
         begin = perf_counter_ns()
         results = [check_operations(part, model, budget=Budget(CONFIGURATIONS), engine=engine) for part in parts]
         seconds.append((perf_counter_ns() - begin) / _NS_PER_S)
-        gc.enable()
+    gc.enable()
     if {result.engine for result in results} != {engine}:
         raise SystemExit(f"engine {engine} was asked for, but {results[0].engine} ran")
     decisions = {result.decision for result in results}

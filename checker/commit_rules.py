@@ -136,6 +136,18 @@ class StateMachineSafety:
         if (term, digest) != (event.term, event.digest):
             text = f"{line.node} has another snapshot at index {event.index} than {place(first)}"
             self._add("different-snapshots", text, view, line, event.index)
+        elif not event.installed:
+            self._compare_with_log(view, line, event)
+
+    def _compare_with_log(self, view: NodeView, line: TraceLine, event: Snapshot) -> None:
+        """A snapshot taken here stands for what was applied (Raft §7). `applied` None: one found on disk at a start."""
+        index = event.index
+        if view.applied is not None and index > view.applied:
+            text = f"{line.node} took a snapshot up to {index}, but had applied entries up to {view.applied} only"
+            self._add("snapshot-beyond-applied", text, view, line, index)
+        elif view.log.term_at(index) not in (UNKNOWN, event.term):
+            text = f"{line.node} says that its snapshot up to {index} ends in term {event.term}, unlike its log"
+            self._add("snapshot-of-other-term", text, view, line, index)
 
     def _add(self, anomaly: str, text: str, view: NodeView, line: TraceLine, index: int) -> None:
         self.findings.add(anomaly, text, line, role=view.role, term=view.term, index=index)

@@ -18,6 +18,7 @@ from checker.model import Model
 from checker.preparation import find_impossible, refined
 from checker.problem import NEVER, Problem, compile_problem
 from checker.result import Stuck, Survivor
+from checker.retirement import retire
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
 from checker.transitions import Transitions
 
@@ -58,17 +59,28 @@ class Subject(Protocol):
         """Returns to be placed."""
 
     @property
+    def crashed(self) -> bool:
+        """An operation that counts never returned."""
+
+    @property
     def worth_relaxing(self) -> bool:
         """An operation never returned, and the model is bounded: a relaxed pass may prove something."""
 
     def impossible(self) -> Operation | None:
         """An operation that no order can place, if the model sees one without a search."""
 
-    def run(self, how: Pass, meter: Meter) -> PassEnd:
-        """Search once. Raises ModelError for a wrong hint."""
+    @property
+    def can_begin_late(self) -> bool:
+        """It is known which states there may be in the middle: a late pass is possible."""
+
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> PassEnd:
+        """Search once. begin: the step at which a late pass begins. Raises ModelError for a wrong hint."""
 
     def relaxed(self) -> Subject:
         """With only the first crashed operation of each class, which a relaxed pass may use repeatedly."""
+
+    def within(self, horizon: int) -> Subject:
+        """With crashed operations given up `horizon` steps after their call."""
 
     def states(self) -> int:
         """How many states have been met."""
@@ -88,7 +100,7 @@ def prepare(operations: Sequence[Operation], model: Model[Any], engine: Engine) 
     """Prepare a partition for an engine. Raises IllFormedHistory, and EngineUnavailable for `c` where it is missing."""
     if engine_for(engine) == "python":
         narrowed = refined(model, operations)
-        problem = compile_problem(operations, narrowed)
+        problem = retire(compile_problem(operations, narrowed), narrowed)
         return PythonSubject(operations, narrowed, problem, Transitions(problem, narrowed))
     from checker.native.subject import prepare_native
 
@@ -114,21 +126,25 @@ class PythonSubject:
         self._is_relaxed = is_relaxed
         self.operations = len(problem.operations)
         self.steps = len(problem.steps)
-        self.worth_relaxing = NEVER in problem.deadlines and not model.unbounded
+        self.crashed = NEVER in problem.deadlines
+        self.worth_relaxing = self.crashed and not model.unbounded
+        self.can_begin_late = transitions.lookahead is not None
 
     def impossible(self) -> Operation | None:
         """See Subject, as for the rest."""
         return find_impossible(self._model, self._all)
 
-    def run(self, how: Pass, meter: Meter) -> PassEnd:
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> PassEnd:
         problem, transitions = self._problem, self._transitions
-        end = Search(problem, transitions, how, meter).run()
+        end = Search(problem, transitions, how, meter, begin).run()
 
         def order() -> tuple[Operation, ...]:
             numbers = linearize(problem, transitions, end.trail, len(problem.steps))
             return tuple(problem.operations[number] for number in numbers)
 
         def stuck() -> Stuck | None:
+            if begin:
+                return Stuck(problem.operations[problem.steps[end.step].returning], (), end.step, late=True)
             return _stuck(problem, transitions, end, relaxed=self._is_relaxed) if problem.steps else None
 
         return PassEnd(end.ending, end.step, order, stuck)
@@ -136,6 +152,10 @@ class PythonSubject:
     def relaxed(self) -> Subject:
         problem, transitions = relax(self._all, self._model)
         return PythonSubject(self._all, self._model, problem, transitions, is_relaxed=True)
+
+    def within(self, horizon: int) -> Subject:
+        problem = retire(compile_problem(self._all, self._model), self._model, horizon)
+        return PythonSubject(self._all, self._model, problem, Transitions(problem, self._model))
 
     def states(self) -> int:
         return len(self._transitions.states)
@@ -155,7 +175,7 @@ def relax(operations: Sequence[Operation], model: Model[Any]) -> tuple[Problem, 
                 continue
             seen.add(label)
         kept.append(operation)
-    problem = compile_problem(kept, model)
+    problem = retire(compile_problem(kept, model), model)
     return problem, Transitions(problem, model)
 
 

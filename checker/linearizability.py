@@ -51,10 +51,12 @@ def check_history(
     engine: see `check_operations`; the figures say which one ran. Raises IllFormedHistory for an operation that the
     model does not know, ModelError for a wrong hint, EngineUnavailable if the engine asked for is not there.
     """
-    judged, used = _judge_all(_partitions(history, model), model, budget, engine)
+    partitions = _partitions(history, model)
+    limit = budget.limit(sum(len(operations) for _, operations in partitions))
+    judged, used = _judge_all(partitions, model, budget, limit, engine)
     illegal = [one for one in judged if one.result.decision is Decision.ILLEGAL]
     unknown = [one for one in judged if one.result.decision is Decision.UNKNOWN]
-    limits: dict[str, int | float] = {"configurations_max": budget.configurations, "configurations": used}
+    limits: dict[str, int | float] = {"configurations_max": limit, "configurations": used}
     if budget.seconds is not None:
         limits["seconds_max"] = budget.seconds
     figures = _figures(judged) | {"engine": engine_for(engine)}
@@ -64,7 +66,7 @@ def check_history(
         validity = Validity.INVALID
     elif unknown:
         worst = min(unknown, key=_contradiction_order)
-        anomaly, evidence = None, explain_unknown(worst.key, worst.operations, worst.result, _words(budget))
+        anomaly, evidence = None, explain_unknown(worst.key, worst.operations, worst.result, _words(limit, budget))
         validity = Validity.UNKNOWN
     else:
         evidence = Evidence(summary=_all_is_well(judged, model), figures=figures)
@@ -86,20 +88,26 @@ def _partitions(history: History, model: Model[Any]) -> list[tuple[Any, tuple[Op
 
 
 def _judge_all(
-    partitions: Sequence[tuple[Any, tuple[Operation, ...]]], model: Model[Any], budget: Budget, engine: Engine
+    partitions: Sequence[tuple[Any, tuple[Operation, ...]]],
+    model: Model[Any],
+    budget: Budget,
+    limit: int,
+    engine: Engine,
 ) -> tuple[list[_Judged], int]:
-    meter = start_meter(budget)
-    share = budget.configurations // max(1, len(partitions))
+    meter = start_meter(budget, 0)
+
+    def share(operations: tuple[Operation, ...]) -> int:
+        return budget.configurations // len(partitions) + budget.per_operation * len(operations)
 
     def first(partition: tuple[Any, tuple[Operation, ...]]) -> _Judged:
         key, operations = partition
-        return _Judged(key, operations, judge(operations, model, meter.share(share), engine=engine))
+        return _Judged(key, operations, judge(operations, model, meter.share(share(operations)), engine=engine))
 
     judged = _each(first, partitions, engine)
     used = sum(one.result.statistics.configurations for one in judged)
     for place, one in enumerate(judged):
-        left = budget.configurations - used
-        if one.result.decision is Decision.UNKNOWN and left > share:
+        left = limit - used
+        if one.result.decision is Decision.UNKNOWN and left > share(one.operations):
             result = judge(one.operations, model, meter.share(left), engine=engine)
             used += result.statistics.configurations
             judged[place] = _Judged(one.key, one.operations, result)
@@ -123,9 +131,9 @@ def _each(
         return list(pool.map(judge_one, partitions))
 
 
-def _words(budget: Budget) -> str:
+def _words(limit: int, budget: Budget) -> str:
     seconds = "" if budget.seconds is None else f" or {budget.seconds:g} s"
-    return f"the budget of {budget.configurations:,} configurations{seconds}"
+    return f"the budget of {limit:,} configurations{seconds}"
 
 
 def _contradiction_order(one: _Judged) -> int:

@@ -201,7 +201,7 @@ def _member(lines: Sequence[TraceLine]) -> _Member:
                 role, role_term, committed, applied = "follower", term, 0, None
             case Became(role=new_role, term=term):
                 role, role_term = new_role, term
-            case Snapshot(index=index, installed=True):
+            case Snapshot(index=index, installed=installed) if installed or applied is None:
                 committed, applied = max(committed, index), max(applied or 0, index)
             case _:
                 pass

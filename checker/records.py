@@ -189,7 +189,7 @@ class Applied(TraceEvent, frozen=True, gc=False, tag="applied"):
 
 
 class Snapshot(TraceEvent, frozen=True, gc=False, tag="snapshot"):
-    """`installed`: received from a leader, not taken here."""
+    """`installed`: received from a leader; else taken here, or found on disk by an incarnation that begins."""
 
     index: int
     term: int
@@ -198,9 +198,13 @@ class Snapshot(TraceEvent, frozen=True, gc=False, tag="snapshot"):
 
 
 class Configuration(TraceEvent, frozen=True, gc=False, tag="configuration"):
+    """The configuration at log position `index` (0: that of the beginning) is in force on the node."""
+
     index: int
     voters: tuple[str, ...]
     learners: tuple[str, ...] = ()
+    voters_outgoing: tuple[str, ...] = ()
+    """Not empty in joint consensus only: a majority of them must agree as well as one of `voters`."""
 
 
 class Acknowledged(TraceEvent, frozen=True, gc=False, tag="acknowledged"):
@@ -210,13 +214,19 @@ class Acknowledged(TraceEvent, frozen=True, gc=False, tag="acknowledged"):
     index: int
 
 
-class Sent(TraceEvent, frozen=True, gc=False, tag="sent"):
+class Sent(TraceEvent, frozen=True, gc=False, tag="sent", omit_defaults=True):
     """`cause`: the operation or message that made the node send it; empty when a timer did."""
 
     message: str
     kind: str
     to: str
     cause: str = ""
+    term: int = 0
+    """Of a message that promises something: the term in which it does; 0: it promises nothing."""
+    match: int = 0
+    """Of an acknowledgement to a leader: up to this index the log is durable here and equal to the leader's."""
+    vote: bool = False
+    """It grants the receiver a vote in `term`."""
 
 
 class Received(TraceEvent, frozen=True, gc=False, tag="received"):

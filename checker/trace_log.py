@@ -56,6 +56,8 @@ class NodeLog:
     """(first index, term) of each stretch of equal terms, ascending."""
     operations: int = 0
     durable_operation: int = 0
+    base_operation: int = 0
+    """The operation that put a snapshot in the place of the log; 0: none did."""
     _cuts: list[_Cut] = field(default_factory=list)
 
     @property
@@ -101,13 +103,18 @@ class NodeLog:
         if index < self.base or (index <= self.last_index and self.term_at(index) == term):
             return
         self._cut(self.base + 1, index, term)
+        self.base_operation = self.operations
 
     def sync(self, index: int, term: int) -> None:
         """Everything up to the entry (index, term) is durable. Of an entry no longer in the log: says nothing."""
         position = index - self.base - 1
-        if not 0 <= position < len(self.terms) or self.terms[position] != term:
+        if 0 <= position < len(self.terms) and self.terms[position] == term:
+            operation = self.numbers[position]
+        elif position == -1 and self.base_term == term:  # the log begins behind a snapshot: that is durable
+            operation = self.base_operation
+        else:
             return
-        self.durable_operation = max(self.durable_operation, self.numbers[position])
+        self.durable_operation = max(self.durable_operation, operation)
         while self._cuts and self._cuts[0].operation <= self.durable_operation:
             del self._cuts[0]
 

@@ -204,8 +204,10 @@ def _applied(view: NodeView, _: TraceLine, event: Applied) -> None:
 
 
 def _snapshot(view: NodeView, _: TraceLine, event: Snapshot) -> None:
+    """Installed, or found on disk by an incarnation that has applied nothing: the state begins with it."""
     if event.installed:
         view.log.install(event.index, event.term)
+    if event.installed or view.applied is None:
         view.committed = max(view.committed, event.index)
         view.committed_ever = max(view.committed_ever, event.index)
         view.applied = max(view.applied or 0, event.index)

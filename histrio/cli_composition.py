@@ -174,10 +174,12 @@ def _build_image(say: Callable[[str], None]) -> str:
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     from checker.errors import IllFormedHistory, NoSuchState
     from checker.formats import implied_start, load_history, locate
-    from checker.linearizability import Budget, check_history
+    from checker.linearizability import check_history
     from checker.models import ALIASES, MODELS
 
     loaded = load_history(path, complete=question.whole)
+    from checker.partition import DEFAULT_BUDGET, Budget
+
     if question.format not in (None, loaded.format):
         raise MalformedInput(path, None, f"this is {loaded.format}, not {question.format}", fix="leave out --format")
     model = MODELS[ALIASES.get(question.model, question.model)]
@@ -188,7 +190,7 @@ def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
             model = model.starting_at(msgspec.json.decode(question.initial))
     except NoSuchState as error:
         raise UsageProblem(f"--initial: {error}", fix="docs/checker.md lists what each model starts with") from None
-    budget = Budget() if question.budget is None else Budget(question.budget)
+    budget = DEFAULT_BUDGET if question.budget is None else Budget(question.budget)
     try:
         result = check_history(loaded.history, model, budget=budget)
     except IllFormedHistory as error:

@@ -37,16 +37,7 @@ from checker.watching import check_watching
 from histrio.store import RunDirectory
 from workloads.registry import workload_named
 
-__all__ = [
-    "BLACK_BOX",
-    "CHECKS",
-    "WHITE_BOX",
-    "WORKLOAD_RULES",
-    "Check",
-    "RunFiles",
-    "judge",
-    "judge_files",
-]
+__all__ = ["BLACK_BOX", "CHECKS", "WHITE_BOX", "WORKLOAD_RULES", "Check", "RunFiles", "judge", "judge_files"]
 
 
 @dataclass(frozen=True)
@@ -100,8 +91,8 @@ def _completion(files: RunFiles) -> Sequence[CheckResult]:
     end = files.run.end
     if end is None or end.reason == "interrupted":
         how = "the harness was killed" if end is None else "it was interrupted"
-        phase = files.run.phases[-1].name if files.run.phases else "settle"
-        return [_completed(Validity.UNKNOWN, f"the run did not finish: {how} in the phase {phase}", "cut-off")]
+        where = f" in the phase {files.run.phases[-1].name}" if files.run.phases else ""
+        return [_completed(Validity.UNKNOWN, f"the run did not finish: {how}{where}", "cut-off")]
     match end.reason:
         case "completed":
             return [_completed(Validity.VALID, "all phases were completed")]

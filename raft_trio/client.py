@@ -7,6 +7,7 @@ effect or still may; every other error means that it certainly did not and will 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
@@ -18,6 +19,7 @@ import trio
 from raft_trio import kv
 from raft_trio.errors import Internal, NoLeader, ProposalDropped, RaftError, RequestTimeout, SessionExpired
 from raft_trio.messages import (
+    AskStatus,
     ClientReply,
     ClientRequest,
     Done,
@@ -27,14 +29,17 @@ from raft_trio.messages import (
     Refusal,
     Refused,
     SessionOpened,
+    Status,
     Submit,
 )
 from raft_trio.shell.settings import parse_address
+from raft_trio.shell.tls import TlsFiles, certificate_names, client_context
 from raft_trio.types import NodeId
-from raft_trio.wire import CLIENT_REPLY, VERSION, Decoder, FrameError, Hello, encode
+from raft_trio.wire import CLIENT_REPLY, STATUS, VERSION, Decoder, FrameError, Hello, encode
 
-__all__ = ["RaftClient", "open_client"]
+__all__ = ["RaftClient", "ask_status", "open_client"]
 
+_Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 _RECEIVE_BYTES = 1 << 16
 _RETRY_S = 0.02
 _ATTEMPT_S = 1.0
@@ -47,10 +52,13 @@ class _ConnectionLost(Exception):
 
 @asynccontextmanager
 async def open_client(
-    members: Mapping[NodeId, str], *, cluster: str = "raft", timeout_s: float = 5.0
+    members: Mapping[NodeId, str], *, cluster: str = "raft", timeout_s: float = 5.0, tls: TlsFiles | None = None
 ) -> AsyncIterator[RaftClient]:
-    """A client with a session of its own. `timeout_s` bounds each operation, this one included. Raises RaftError."""
-    client = RaftClient(members, cluster=cluster, timeout_s=timeout_s)
+    """A client with a session of its own. `timeout_s` bounds each operation, this one included. Raises RaftError.
+
+    With `tls` it proves to be of the cluster, and talks only to nodes that prove to be the ones named.
+    """
+    client = RaftClient(members, cluster=cluster, timeout_s=timeout_s, tls=tls)
     try:
         await client.open_session()
         yield client
@@ -58,17 +66,35 @@ async def open_client(
         await client.aclose()
 
 
+async def ask_status(
+    node: NodeId, address: str, *, cluster: str = "raft", timeout_s: float = 5.0, tls: TlsFiles | None = None
+) -> Status:
+    """What that node, and no other, knows of itself. Raises RequestTimeout: it did not answer, or not to us."""
+    client = RaftClient({node: address}, cluster=cluster, timeout_s=timeout_s, tls=tls)
+    try:
+        with trio.move_on_after(timeout_s):
+            return await client.status()
+    except (_ConnectionLost, trio.BrokenResourceError, FrameError):
+        pass
+    finally:
+        await client.aclose()
+    raise RequestTimeout(f"{node} at {address} did not answer", why="it is down, unreachable, or of another cluster")
+
+
 class RaftClient:
     """Made by `open_client`. Not for several tasks at once."""
 
-    def __init__(self, members: Mapping[NodeId, str], *, cluster: str, timeout_s: float) -> None:
+    def __init__(
+        self, members: Mapping[NodeId, str], *, cluster: str, timeout_s: float, tls: TlsFiles | None = None
+    ) -> None:
         self._addresses = {node: parse_address(text) for node, text in sorted(members.items())}
         self._node = next(iter(self._addresses))
         self._hello = encode(Hello(VERSION, cluster))
         self._timeout_s = timeout_s
         self._session = 0
         self._numbers = count(1)
-        self._stream: trio.SocketStream | None = None
+        self._tls = None if tls is None else client_context(tls)
+        self._stream: _Stream | None = None
         self._decoder = Decoder()
 
     # ── operations ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -114,6 +140,14 @@ class RaftClient:
         if isinstance(result, kv.Deleted):
             return result
         raise _unexpected(result)
+
+    async def status(self) -> Status:
+        """Of the node it is connected to at this moment; for `ask_status`."""
+        stream = await self._connected()
+        await stream.send_all(encode(AskStatus("status")))
+        while (status := self._decoder.next(STATUS)) is None:
+            await self._receive(stream)
+        return status
 
     async def aclose(self) -> None:
         """Hangs up. The session stays in the cluster until newer ones displace it."""
@@ -171,25 +205,37 @@ class RaftClient:
         await self.aclose()
         return None
 
-    async def _connected(self) -> trio.SocketStream:
+    async def _connected(self) -> _Stream:
         if self._stream is None:
             try:
                 stream = await trio.open_tcp_stream(*self._addresses[self._node])
             except OSError as error:
                 raise _ConnectionLost from error
             self._stream, self._decoder = stream, Decoder()
-            await stream.send_all(self._hello)
+            if self._tls is not None:
+                self._stream = await self._secured(stream, self._tls)
+            await self._stream.send_all(self._hello)
         return self._stream
 
-    async def _answer_to(self, stream: trio.SocketStream, operation: str) -> ClientReply:
+    async def _secured(self, stream: trio.SocketStream, context: ssl.SSLContext) -> _Stream:
+        secured = trio.SSLStream(stream, context)
+        await secured.do_handshake()
+        if self._node not in certificate_names(secured.getpeercert()):
+            raise _ConnectionLost
+        return secured
+
+    async def _answer_to(self, stream: _Stream, operation: str) -> ClientReply:
         while True:
             while (reply := self._decoder.next(CLIENT_REPLY)) is not None:
                 if reply.operation == operation:
                     return reply
-            data = await stream.receive_some(_RECEIVE_BYTES)
-            if not data:
-                raise _ConnectionLost
-            self._decoder.feed(data)
+            await self._receive(stream)
+
+    async def _receive(self, stream: _Stream) -> None:
+        data = await stream.receive_some(_RECEIVE_BYTES)
+        if not data:
+            raise _ConnectionLost
+        self._decoder.feed(bytes(data))
 
     async def _turn_to(self, leader: NodeId | None) -> None:
         """To the leader named, else to the next member."""

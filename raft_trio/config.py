@@ -36,10 +36,18 @@ class RaftNodeConfig:
     """Bytes."""
     max_bytes_per_message: int = MIB
     """Payload of one append; an entry that is larger travels alone."""
-    max_inflight_messages: int = 64
+    max_inflight_msgs: int = 64
     """Appends sent to one follower and not yet acknowledged. etcd: 256 to 512, over slower links."""
+    max_inflight_bytes: int = 16 * MIB
+    """Payload sent to one follower and not yet acknowledged; one append may always be under way."""
     max_uncommitted_bytes: int = 64 * MIB
     """Beyond it a leader takes no more proposals, except when nothing is outstanding."""
+    snapshot_threshold: int = 10_000
+    """Entries applied since the last snapshot after which the node takes one."""
+    trailing_logs: int = 5_000
+    """Entries kept below a snapshot, for followers that are a little behind."""
+    wal_segment_bytes: int = 16 * MIB
+    """Size of a file of the write-ahead log."""
     pre_vote: bool = True
     """Ask whether an election can be won before raising the term (thesis §9.6)."""
     check_quorum: bool = True
@@ -48,6 +56,8 @@ class RaftNodeConfig:
     """Ignore vote requests while a leader is alive (thesis §4.2.3)."""
     noop_on_election: bool = True
     """A new leader appends an empty entry, so that earlier terms' entries can commit (Raft §8)."""
+    detailed_trace: bool = True
+    """Report every message and every entry, too; off, only changes of role, votes, commitment, durability."""
 
     @classmethod
     def paper(cls, node_id: NodeId, cluster_members: tuple[NodeId, ...]) -> RaftNodeConfig:
@@ -90,12 +100,20 @@ class RaftNodeConfig:
             "max_entries_per_message",
             "snapshot_chunk_size",
             "max_bytes_per_message",
-            "max_inflight_messages",
+            "max_inflight_msgs",
+            "max_inflight_bytes",
             "max_uncommitted_bytes",
+            "snapshot_threshold",
+            "wal_segment_bytes",
         ):
             value: int = getattr(self, name)
             if value <= 0:
                 raise ConfigError(f"{name} is {value}", why="it must be positive", fix=f"leave {name} at its default")
+
+        if self.trailing_logs < 0:
+            raise ConfigError(
+                f"trailing_logs is {self.trailing_logs}", why="a log cannot keep fewer than no entries", fix="use 0"
+            )
 
     def _check_timeouts(self) -> None:
         if self.election_timeout_min_ns > self.election_timeout_max_ns:

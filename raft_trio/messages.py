@@ -10,9 +10,10 @@ from enum import StrEnum
 
 import msgspec
 
-from raft_trio.types import LogEntry, LogIndex, NodeId, Term
+from raft_trio.types import Config, LogEntry, LogIndex, NodeId, Term
 
 __all__ = [
+    "AskStatus",
     "AppendEntriesRequest",
     "AppendEntriesResponse",
     "ClientReply",
@@ -20,6 +21,8 @@ __all__ = [
     "Done",
     "Forward",
     "ForwardReply",
+    "InstallSnapshotRequest",
+    "InstallSnapshotResponse",
     "Message",
     "OpenSession",
     "OutcomeUnknown",
@@ -32,6 +35,7 @@ __all__ = [
     "RequestVoteRequest",
     "RequestVoteResponse",
     "SessionOpened",
+    "Status",
     "Submit",
 ]
 
@@ -87,6 +91,42 @@ class AppendEntriesResponse(msgspec.Struct, frozen=True, array_like=True, gc=Fal
     conflict_index: LogIndex = 0
     conflict_term: Term = 0
     round: int = 0
+
+
+class InstallSnapshotRequest(msgspec.Struct, frozen=True, array_like=True, tag="install"):
+    """One chunk of a snapshot up to (index, index_term) (Raft §7, Figure 13).
+
+    (index, digest) names the snapshot: equal snapshots of two leaders are one, so a transfer outlives its leader.
+    """
+
+    term: Term
+    leader: NodeId
+    index: LogIndex
+    index_term: Term
+    config: Config
+    config_index: LogIndex
+    digest: int
+    """crc32 of the whole."""
+    total: int
+    """Bytes of the whole."""
+    offset: int
+    data: bytes
+    checksum: int
+    """crc32 of this chunk."""
+
+
+class InstallSnapshotResponse(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="installed"):
+    """`installed`: everything up to `index` is durable here, by this snapshot or without it.
+
+    Else the chunk at `offset` was looked at, and the one at `next_offset` is wanted.
+    """
+
+    term: Term
+    index: LogIndex
+    digest: int
+    offset: int
+    next_offset: int
+    installed: bool = False
 
 
 class ReadIndexRequest(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="read_index"):
@@ -187,6 +227,27 @@ class OutcomeUnknown(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     reason: str
 
 
+class AskStatus(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ask_status"):
+    """What does this node know? Answered at once by any node, from memory: for people, never for decisions."""
+
+    operation: str
+
+
+class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
+    """A node as it sees itself."""
+
+    operation: str
+    node: NodeId
+    role: str
+    term: Term
+    leader: NodeId | None
+    last_index: LogIndex
+    commit: LogIndex
+    applied: LogIndex
+    matches: dict[NodeId, LogIndex]
+    """What each follower is known to have; empty unless it leads."""
+
+
 ClientRequest = OpenSession | Submit | Query
 ClientReply = SessionOpened | Done | Refused | OutcomeUnknown
 
@@ -195,6 +256,8 @@ Message = (
     | RequestVoteResponse
     | AppendEntriesRequest
     | AppendEntriesResponse
+    | InstallSnapshotRequest
+    | InstallSnapshotResponse
     | ReadIndexRequest
     | ReadIndexResponse
     | Forward

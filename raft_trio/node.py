@@ -29,14 +29,18 @@ from raft_trio.messages import (
     ClientRequest,
     Forward,
     ForwardReply,
+    InstallSnapshotRequest,
+    InstallSnapshotResponse,
     Message,
     PeerFrame,
     ReadIndexRequest,
     ReadIndexResponse,
     RequestVoteRequest,
     RequestVoteResponse,
+    Status,
 )
 from raft_trio.service import Service
+from raft_trio.snapshots import SnapshotWriter
 from raft_trio.storage.wal import Wal
 from raft_trio.trace import Received, Sent, TraceEvent
 from raft_trio.types import LogIndex, NodeId, Role, Term
@@ -48,6 +52,8 @@ _KINDS: dict[type[Message], str] = {
     RequestVoteResponse: "voted",
     AppendEntriesRequest: "append",
     AppendEntriesResponse: "appended",
+    InstallSnapshotRequest: "install",
+    InstallSnapshotResponse: "installed",
     ReadIndexRequest: "read_index",
     ReadIndexResponse: "read_index_at",
     Forward: "forward",
@@ -89,6 +95,9 @@ class Node:
         self._core: RaftCore
         self._service: Service
         self._wal: Wal
+        self._snapshots = SnapshotWriter()
+        self._installing: int | None = None
+        """Token of the newest batch that installs a snapshot."""
         self._failed: str | None = None
         self._outbox: dict[NodeId, list[Message]] = {}
         self._next_message = 0
@@ -119,21 +128,36 @@ class Node:
         """Last entry given to the state machine."""
         return self._service.applied_index
 
+    @property
+    def read_rounds(self) -> int:
+        """Rounds of heartbeats opened for reads so far."""
+        return self._core.read_rounds
+
+    def status(self, operation: str) -> Status:
+        """What it knows at this moment."""
+        core, applied = self._core, self._service.applied_index
+        role, term = core.role.value, core.term
+        commit, matches = core.commit_index, core.matches
+        return Status(operation, self._id, role, term, core.leader, core.last_index, commit, applied, matches)
+
     # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, now_ns: int, execute: FileExecutor) -> None:
         """Recovers from disk. First call. A log that cannot be trusted or read ends the node (`NodeEffects.failed`)."""
         build = self._build
         try:
-            self._wal, recovered = Wal.recover(execute, self._id, build.codec)
+            self._wal, recovered = Wal.recover(
+                build.disk(execute), self._id, build.codec, segment_bytes=self._config.wal_segment_bytes
+            )
             self._core = RaftCore(
                 self._id, self._config, recovered, rules=build.rules, random=self._random, now_ns=now_ns
             )
+            term = recovered.hard_state.term
+            self._service = Service(self._core, self._config, build, incarnation=self._incarnation, restored_term=term)
+            if recovered.snapshot is not None:
+                self._service.restore(recovered.snapshot)
         except (RaftError, OSError) as error:
             self._failed = f"cannot start: {error}"
-            return
-        term = recovered.hard_state.term
-        self._service = Service(self._core, self._config, build, incarnation=self._incarnation, restored_term=term)
 
     def frame(self, now_ns: int, frame: PeerFrame) -> None:
         """A peer's flush arrived: for the first time, again, or late."""
@@ -141,11 +165,13 @@ class Node:
             return
         source = frame.source
         number = frame.first
+        detailed = self._config.detailed_trace
         try:
             for message in frame.messages:
-                name = f"{source}.{frame.incarnation}.{number}"
+                if detailed:
+                    name = f"{source}.{frame.incarnation}.{number}"
+                    self._trace.append(Received(name, _KINDS[type(message)], source))
                 number += 1
-                self._trace.append(Received(name, _KINDS[type(message)], source))
                 if isinstance(message, Forward):
                     self._service.take_forward(now_ns, source, message)
                 elif isinstance(message, ForwardReply):
@@ -173,14 +199,25 @@ class Node:
         """The file batch `token` was executed. An error ends the node: after a failed sync nothing is certain."""
         if self._failed is not None:
             return
-        if error is not None:
-            self._failed = f"batch {token} of the log failed: {error}"
+        if error is not None and not self._build.node_rules.goes_on_after_write_error(error):
+            what = "log" if token > 0 else "snapshot"
+            self._failed = f"batch {token} of the {what} failed: {error}"
             return
-        self._wal.done(token)
         try:
-            self._core.persisted(now_ns, token)
+            if token > 0:
+                self._log_written(now_ns, token)
+            else:
+                self._snapshot_written()
         except _BROKEN as broken:
             self._end(broken)
+
+    def _log_written(self, now_ns: int, token: int) -> None:
+        """Everything up to this batch of the log is durable."""
+        self._wal.done(token)
+        if self._installing is not None and token >= self._installing:
+            self._installing = None
+            self._snapshots.remove(self._wal.forget(self._core.snapshot_index))
+        self._core.persisted(now_ns, token)
         self._done_token = token
         held = self._held
         while held and held[0][0] <= token:
@@ -225,7 +262,7 @@ class Node:
     def _act(self, ready: Ready) -> tuple[FileBatch, ...]:
         """Does what the core asks for. Returns what must be written."""
         self._trace += ready.trace
-        batches = () if ready.persist is None else (self._persist(ready.persist),)
+        batches: tuple[FileBatch, ...] = () if ready.persist is None else (self._persist(ready.persist),)
         if ready.messages:
             self._post(ready.messages)
         if ready.messages_after_sync:
@@ -233,16 +270,39 @@ class Node:
                 self._held.append((self._written_token, ready.messages_after_sync))
             else:
                 self._post(ready.messages_after_sync)
+        if ready.snapshot is not None:
+            self._service.restore(ready.snapshot)
         if ready.committed:
             self._service.apply(ready.committed)
+            self._snapshot_if_due()
         if ready.read_states:
             self._service.take_read_states(ready.read_states)
         if ready.lost_leadership:
             self._service.leadership_lost()
+        if (batch := self._snapshots.next()) is not None:
+            batches += (self._build.files(batch),)
         return batches
+
+    def _snapshot_if_due(self) -> None:
+        service = self._service
+        index = self._build.node_rules.due_for_snapshot(
+            service.applied_index, self._core.snapshot_index, self._config.snapshot_threshold
+        )
+        if index is not None and self._snapshots.snapshot is None:
+            snapshot = service.snapshot(index)
+            self._snapshots.begin(snapshot, self._wal.snapshots.write(snapshot))
+
+    def _snapshot_written(self) -> None:
+        """A slice, a whole snapshot, or a removal is done."""
+        snapshot = self._snapshots.done()
+        if snapshot is not None:
+            self._core.compact(snapshot)
+            self._snapshots.remove(self._wal.forget(snapshot.index))
 
     def _persist(self, persist: Persist) -> FileBatch:
         self._written_token = persist.token
+        if persist.snapshot is not None:
+            self._installing = persist.token
         return self._build.files(self._wal.append(persist))
 
     def _post(self, messages: Iterable[Outbound]) -> None:
@@ -258,8 +318,11 @@ class Node:
         frames = []
         for to, messages in self._outbox.items():
             frames.append((to, PeerFrame(node, incarnation, number, tuple(messages))))
+            if not self._config.detailed_trace:
+                number += len(messages)
+                continue
             for message in messages:
-                trace.append(Sent(f"{node}.{incarnation}.{number}", _KINDS[type(message)], to, _cause(message)))
+                trace.append(_sent(f"{node}.{incarnation}.{number}", to, message))
                 number += 1
         self._next_message = number
         self._outbox.clear()
@@ -284,11 +347,20 @@ class Node:
         return NodeEffects(trace=self._take_trace(), failed=self._failed)
 
 
+def _sent(name: str, to: NodeId, message: Message) -> Sent:
+    """The trace of a message: the operation it carries first, or what it promises."""
+    match message:
+        case AppendEntriesResponse(term=term, success=True, match_index=match_index):
+            return Sent(name, "appended", to, "", term, match_index)
+        case RequestVoteResponse(term=term, granted=True, pre_vote=False):
+            return Sent(name, "voted", to, "", term, 0, True)
+        case _:
+            return Sent(name, _KINDS[type(message)], to, _cause(message))
+
+
 def _cause(message: Message) -> str:
     """The client operation that a message carries first."""
     match message:
-        case AppendEntriesResponse():
-            return ""
         case AppendEntriesRequest():
             return message.entries[0].operation if message.entries else ""
         case Forward():

@@ -181,6 +181,8 @@ def refusal_hint(log: RaftLog, request: AppendEntriesRequest) -> tuple[LogIndex,
     """
     if request.prev_index > log.last_index:
         return log.last_index + 1, 0
+    if request.prev_index <= log.base_index:
+        return log.base_index, log.base_term
     index = log.first_of_term_at(request.prev_index)
     above = log.first_of_term_above(request.prev_term)
     index = min(index, above)
@@ -255,6 +257,42 @@ def leader_commit(commit: LogIndex, quorum_match: LogIndex, quorum_match_term: T
     return max(commit, quorum_match) if quorum_match_term == term else commit
 
 
+# ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def snapshot_is_newer(index: LogIndex, commit: LogIndex) -> bool:
+    """Whether a leader's snapshot tells us anything; else it is late, and we have all it covers (S5)."""
+    return index > commit
+
+
+def keep_suffix_after_install(log: RaftLog, index: LogIndex, term: Term) -> bool:
+    """Whether our log has the snapshot's last entry, and so everything it covers, and keeps what follows.
+
+    Raft Figure 13, 6; S4: never, so that entries are lost which we acknowledged. S3: also what conflicts is kept.
+    """
+    return log.term_at(index) == term
+
+
+def chunk_fits(received: int, offset: int) -> bool:
+    """Whether a chunk that begins at `offset` comes next, `received` bytes being here (Figure 13, 3; S10: always)."""
+    return offset == received
+
+
+def snapshot_is_whole(actual_digest: int, announced_digest: int) -> bool:
+    """Whether the chunks together are what was announced (RedisLabs/raft #162; S10: not looked at)."""
+    return actual_digest == announced_digest
+
+
+def config_after_install(snapshot: Config, own: Config) -> Config:
+    """The configuration in force behind an installed snapshot: the snapshot's (Figure 13, 8; S7: our own stays)."""
+    return snapshot
+
+
+def compact_up_to(snapshot_index: LogIndex, trailing: int) -> LogIndex:
+    """Up to where the log may be forgotten, a snapshot up to `snapshot_index` being durable."""
+    return snapshot_index - trailing
+
+
 # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -326,6 +364,13 @@ class Rules:
     own_match: Callable[[LogIndex, LogIndex], LogIndex]
     synced_up_to: Callable[[LogIndex, LogIndex], LogIndex]
     leader_commit: Callable[[LogIndex, LogIndex, Term | None, Term], LogIndex]
+    # snapshots
+    snapshot_is_newer: Callable[[LogIndex, LogIndex], bool]
+    keep_suffix_after_install: Callable[[RaftLog, LogIndex, Term], bool]
+    chunk_fits: Callable[[int, int], bool]
+    snapshot_is_whole: Callable[[int, int], bool]
+    config_after_install: Callable[[Config, Config], Config]
+    compact_up_to: Callable[[LogIndex, int], LogIndex]
     # reads
     local_read_index: Callable[[Role, LogIndex], LogIndex | None]
     read_needs_round: Callable[[], bool]
@@ -368,6 +413,12 @@ RULES = Rules(
     own_match=own_match,
     synced_up_to=synced_up_to,
     leader_commit=leader_commit,
+    snapshot_is_newer=snapshot_is_newer,
+    keep_suffix_after_install=keep_suffix_after_install,
+    chunk_fits=chunk_fits,
+    snapshot_is_whole=snapshot_is_whole,
+    config_after_install=config_after_install,
+    compact_up_to=compact_up_to,
     local_read_index=local_read_index,
     read_needs_round=read_needs_round,
     leader_may_read=leader_may_read,

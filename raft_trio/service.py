@@ -33,8 +33,9 @@ from raft_trio.messages import (
 )
 from raft_trio.sessions import Applied as CommandApplied
 from raft_trio.sessions import Expired, Outcome, Sessions, Superseded
-from raft_trio.trace import Acknowledged, Applied, TraceEvent
-from raft_trio.types import EntryType, LogEntry, LogIndex, NodeId, Role, Term
+from raft_trio.snapshots import restore_state, take_snapshot
+from raft_trio.trace import Acknowledged, Applied, Snapshotted, TraceEvent
+from raft_trio.types import EntryType, LogEntry, LogIndex, NodeId, Role, Snapshot, Term
 
 __all__ = ["COMMAND_BYTES_MAX", "Service"]
 
@@ -86,6 +87,7 @@ class Service:
         self._core = core
         self._timeout_ns = config.election_timeout_max_ns
         self._rules = build.node_rules
+        self._detailed = config.detailed_trace
         self._machine = build.machine()
         self._sessions = Sessions(is_new=build.node_rules.is_new_command)
         self._restored_term = restored_term
@@ -149,6 +151,7 @@ class Service:
     def apply(self, committed: tuple[LogEntry, ...]) -> None:
         """Gives newly committed entries to the state machine, in order, and answers who waited for them."""
         sessions, machine, proposed, traced = self._sessions, self._machine, self._proposed, self.traced
+        detailed = self._detailed
         for entry in committed:
             assert entry.index == self.applied_index + 1, f"entry {entry.index} applied after {self.applied_index}"
             outcome: Outcome | None = None
@@ -157,11 +160,33 @@ class Service:
             elif entry.type is EntryType.OPEN_SESSION:
                 sessions.open(entry)
             self.applied_index, self.applied_term = entry.index, entry.term
-            traced.append(Applied(entry.index, entry_digest(entry)))
+            if detailed:
+                traced.append(Applied(entry.index, entry_digest(entry)))
             if proposed and entry.index in proposed:
                 self._settle(proposed.pop(entry.index), entry, outcome)
         if self._readable:
             self._answer_readable()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Puts a snapshot in the place of the state. Raises Corrupt."""
+        restore_state(snapshot, self._machine, self._sessions)
+        self.applied_index, self.applied_term = snapshot.index, snapshot.term
+        if self._readable:
+            self._answer_readable()
+
+    def snapshot(self, index: LogIndex) -> Snapshot:
+        """The state as a snapshot, which is to be that of `index`."""
+        rules, core = self._rules, self._core
+        config_index, config = core.config_at(min(index, self.applied_index))
+        snapshot = take_snapshot(
+            self._machine,
+            rules.sessions_in_snapshot(self._sessions.snapshot()),
+            index=index,
+            term=rules.term_of_snapshot(self.applied_term, core.term),
+            configuration=(config_index, rules.config_in_snapshot(config)),
+        )
+        self.traced.append(Snapshotted(snapshot.index, snapshot.term, snapshot.digest, False))
+        return snapshot
 
     def take_read_states(self, states: tuple[ReadState, ...]) -> None:
         """The core says from which index on reads are recent enough, or that they cannot be served."""
@@ -297,7 +322,8 @@ class Service:
         return Refused(operation, reason, self._core.leader)
 
     def _answer_done(self, asker: _Asker, result: bytes, term: Term, index: LogIndex) -> None:
-        self.traced.append(Acknowledged(asker.operation, index))
+        if self._detailed:
+            self.traced.append(Acknowledged(asker.operation, index))
         self._answer(asker, Done(asker.operation, result, term, index))
 
     def _answer(self, asker: _Asker, reply: Done | SessionOpened | Refused | OutcomeUnknown) -> None:

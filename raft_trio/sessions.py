@@ -82,5 +82,5 @@ class Sessions:
         return msgspec.msgpack.encode(list(self._table.items()))
 
     def restore(self, snapshot: bytes) -> None:
-        """Replaces the table. Raises msgspec.MsgspecError for what is no snapshot of it."""
-        self._table = dict(_table_decoder.decode(snapshot))
+        """Replaces the table; nothing stands for an empty one. Raises msgspec.MsgspecError for what is none."""
+        self._table = dict(_table_decoder.decode(snapshot)) if snapshot else {}

@@ -85,7 +85,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False, tag="applied"):
 
 
 class Snapshotted(msgspec.Struct, frozen=True, gc=False, tag="snapshot"):
-    """A snapshot up to `index` was taken here or (`installed`) received."""
+    """A snapshot up to `index` came from the leader (`installed`), was taken here, or was read from disk at a start."""
 
     index: LogIndex
     term: Term
@@ -93,12 +93,14 @@ class Snapshotted(msgspec.Struct, frozen=True, gc=False, tag="snapshot"):
     installed: bool
 
 
-class Configured(msgspec.Struct, frozen=True, tag="configuration"):
-    """The configuration at `index` became active."""
+class Configured(msgspec.Struct, frozen=True, gc=False, tag="configuration"):
+    """The configuration at `index` (0: that of the bootstrap) is in force, committed or not."""
 
     index: LogIndex
     voters: tuple[NodeId, ...]
     learners: tuple[NodeId, ...] = ()
+    voters_outgoing: tuple[NodeId, ...] = ()
+    """Not empty in joint consensus only: of them, too, a majority must agree."""
 
 
 class Acknowledged(msgspec.Struct, frozen=True, gc=False, tag="acknowledged"):
@@ -108,13 +110,19 @@ class Acknowledged(msgspec.Struct, frozen=True, gc=False, tag="acknowledged"):
     index: LogIndex
 
 
-class Sent(msgspec.Struct, frozen=True, gc=False, tag="sent"):
+class Sent(msgspec.Struct, frozen=True, gc=False, tag="sent", omit_defaults=True):
     """A message left; `cause` is the operation it carries first, empty for none."""
 
     message: str
     kind: str
     to: NodeId
     cause: str = ""
+    term: Term = 0
+    """Of what promises something: the term in which it does. 0: it promises nothing."""
+    match: LogIndex = 0
+    """Of an acknowledgement of entries: the index up to which the log is durable here and equals the leader's."""
+    vote: bool = False
+    """It grants the receiver a vote in `term`; pre-votes promise nothing."""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False, tag="received"):

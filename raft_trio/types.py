@@ -9,7 +9,18 @@ from enum import Enum, StrEnum
 
 import msgspec
 
-__all__ = ["EMPTY_CONFIG", "Config", "EntryType", "HardState", "LogEntry", "LogIndex", "NodeId", "Role", "Term"]
+__all__ = [
+    "EMPTY_CONFIG",
+    "Config",
+    "EntryType",
+    "HardState",
+    "LogEntry",
+    "LogIndex",
+    "NodeId",
+    "Role",
+    "Snapshot",
+    "Term",
+]
 
 NodeId = str
 Term = int
@@ -72,3 +83,18 @@ class Config(msgspec.Struct, frozen=True, array_like=True):
 
 
 EMPTY_CONFIG = Config(voters=())
+
+
+class Snapshot(msgspec.Struct, frozen=True, array_like=True):
+    """The state after applying everything up to (index, term), in place of those entries (Raft §7)."""
+
+    index: LogIndex
+    term: Term
+    config: Config
+    """The membership that the log up to `index` leads to: the entries that say so are gone (S7)."""
+    config_index: LogIndex
+    """Where that membership stood in the log; 0: at bootstrap."""
+    digest: int
+    """crc32 of `data`; equal on all nodes that took a snapshot at the same index."""
+    data: bytes
+    """The state machine and the sessions, see `raft_trio.snapshots`."""

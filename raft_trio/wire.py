@@ -3,8 +3,9 @@
     length 4, big-endian | msgpack
 
 The first frame of every connection is a `Hello`; what follows depends on who called: `PeerFrame`s from a node, one
-`ClientRequest` per frame from a client, answered by one `ClientReply` per frame. Bytes come from the network and may be
-anything: whatever is not understood is a `FrameError`, after which the connection is of no more use.
+`ClientRequest` per frame from a client, answered by one `ClientReply` per frame (`AskStatus` by `Status`). Bytes come
+from the network and may be anything: whatever is not understood is a `FrameError`, after which the connection is of no
+more use.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ from typing import TypeVar
 import msgspec
 
 from raft_trio.errors import SerializationDecodeError
-from raft_trio.messages import ClientReply, ClientRequest, PeerFrame
+from raft_trio.messages import AskStatus, ClientReply, ClientRequest, PeerFrame, Status
 from raft_trio.types import NodeId
 
 __all__ = [
+    "CLIENT_FRAME_BYTES_MAX",
     "CLIENT_REPLY",
     "CLIENT_REQUEST",
     "FRAME_BYTES_MAX",
     "HELLO",
+    "HELLO_BYTES_MAX",
     "PEER_FRAME",
+    "STATUS",
     "VERSION",
     "Decoder",
     "FrameError",
@@ -38,6 +42,12 @@ VERSION = 1
 
 FRAME_BYTES_MAX = 64 << 20
 """Above any legal frame: a flush carries a few messages of at most about 1 MiB each. Below any that could hurt."""
+
+CLIENT_FRAME_BYTES_MAX = (1 << 20) + (64 << 10)
+"""The largest command and what is around it."""
+
+HELLO_BYTES_MAX = 4096
+"""Before a caller has said who it is, it is owed no more memory than this."""
 
 _LENGTH = Struct(">I")
 _encoder = msgspec.msgpack.Encoder()
@@ -82,11 +92,12 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
 
 HELLO = msgspec.msgpack.Decoder(Hello)
 PEER_FRAME = msgspec.msgpack.Decoder(PeerFrame)
-CLIENT_REQUEST: msgspec.msgpack.Decoder[ClientRequest] = msgspec.msgpack.Decoder(ClientRequest)
+CLIENT_REQUEST: msgspec.msgpack.Decoder[ClientRequest | AskStatus] = msgspec.msgpack.Decoder(ClientRequest | AskStatus)
 CLIENT_REPLY: msgspec.msgpack.Decoder[ClientReply] = msgspec.msgpack.Decoder(ClientReply)
+STATUS = msgspec.msgpack.Decoder(Status)
 
 
-def encode(value: Hello | PeerFrame | ClientRequest | ClientReply) -> bytes:
+def encode(value: Hello | PeerFrame | ClientRequest | ClientReply | AskStatus | Status) -> bytes:
     """One frame."""
     payload = _encoder.encode(value)
     return _LENGTH.pack(len(payload)) + payload
@@ -104,43 +115,62 @@ def encode_peer_frame(frame: PeerFrame, *, limit: int = FRAME_BYTES_MAX) -> byte
 
 
 class Decoder:
-    """Takes bytes as they arrive, gives values as they become whole."""
+    """Takes bytes as they arrive, gives values as they become whole. Holds at most one incomplete frame."""
+
+    __slots__ = ("_buffer", "_start", "limit")
 
     def __init__(self, *, limit: int = FRAME_BYTES_MAX) -> None:
-        self._limit = limit
-        self._buffer = bytearray()
+        self.limit = limit
+        """A frame may be no longer; may change between frames."""
+        self._buffer: bytes | bytearray = b""
         self._start = 0
+
+    @property
+    def partial_bytes(self) -> int:
+        """What is here and was not given out."""
+        return len(self._buffer) - self._start
 
     def feed(self, data: bytes) -> None:
         """Takes what was received, any part of any frame."""
-        del self._buffer[: self._start]
+        if self._start == len(self._buffer):  # nearly always: bytes that hold whole frames are not copied
+            self._buffer, self._start = data, 0
+            return
+        if isinstance(self._buffer, bytearray):
+            del self._buffer[: self._start]
+        else:
+            self._buffer = bytearray(memoryview(self._buffer)[self._start :])
         self._start = 0
         self._buffer += data
 
     def next(self, kind: msgspec.msgpack.Decoder[T]) -> T | None:
         """The next value, of which the caller knows what it must be; None: not all of it is here. Raises FrameError."""
-        body = self._start + _LENGTH.size
-        if body > len(self._buffer):
-            return None
-        (length,) = _LENGTH.unpack_from(self._buffer, self._start)
-        if length > self._limit:
-            raise FrameTooLarge(length, self._limit)
-        end = body + length
-        if end > len(self._buffer):
-            return None
-        self._start = end
-        return _decode(kind, bytes(self._buffer[body:end]))
+        values = self._take(kind, 1)
+        return values[0] if values else None
 
     def all(self, kind: msgspec.msgpack.Decoder[T]) -> list[T]:
         """Every value that is here as a whole. Raises FrameError."""
+        return self._take(kind, -1)
+
+    def _take(self, kind: msgspec.msgpack.Decoder[T], count: int) -> list[T]:
+        """`count` negative: all."""
         values: list[T] = []
-        while (value := self.next(kind)) is not None:
-            values.append(value)
+        buffer, start, decode, head = self._buffer, self._start, kind.decode, _LENGTH.size
+        size = len(buffer)
+        view = memoryview(buffer)
+        try:
+            while count and size - start >= head:
+                (length,) = _LENGTH.unpack_from(buffer, start)
+                if length > self.limit:
+                    raise FrameTooLarge(length, self.limit)
+                end = start + head + length
+                if end > size:
+                    break
+                values.append(decode(view[start + head : end]))
+                start = end
+                count -= 1
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise FrameMalformed(str(kind.type), str(error)) from error
+        finally:
+            view.release()
+            self._start = start
         return values
-
-
-def _decode(kind: msgspec.msgpack.Decoder[T], payload: bytes) -> T:
-    try:
-        return kind.decode(payload)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise FrameMalformed(str(kind.type), str(error)) from error

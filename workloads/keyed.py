@@ -13,13 +13,14 @@ from typing import Any
 
 import msgspec
 
+from workloads import timing
 from workloads.combinators import limit, repeat, sequence, until_ok
 from workloads.generator import DONE, Context, Emit, Event, Generator, Pending, Step, once
 from workloads.keys import live_keys
 from workloads.session import Operation
 from workloads.stream import Stream, named_stream
 from workloads.threads import each_thread, on_threads
-from workloads.timing import delay, stagger, time_limit
+from workloads.timing import delay, time_limit
 from workloads.workload import WorkloadOptions
 
 __all__ = ["FINAL_LIMIT_NS", "Clients", "DrawnKey", "clients_of", "final_operations", "final_reads"]
@@ -29,7 +30,6 @@ KEYS_PER_GROUP = 3
 FINAL_TRIES = 10
 FINAL_RETRY_NS = 300_000_000  # ten tries outlast an election
 FINAL_LIMIT_NS = 30_000_000_000  # a cluster that does not answer by then has failed its liveness check anyway
-SECOND_NS = 1_000_000_000
 
 KeyGenerator = Callable[[str, Stream], Generator]
 """(key, a stream of its own) -> the operations on it."""
@@ -98,7 +98,7 @@ def keyed_load(options: WorkloadOptions, name: str, make: KeyGenerator) -> Gener
 def paced(options: WorkloadOptions, generator: Generator) -> Generator:
     """The generator at the rate and for the time that the options say."""
     pace = named_stream(options.seed, "workload/pace")
-    return time_limit(options.time_limit_ns, stagger(max(1, round(SECOND_NS / options.rate_hz)), generator, pace))
+    return time_limit(options.time_limit_ns, timing.paced(options.rate_hz, generator, pace))
 
 
 def final_operations(options: WorkloadOptions, operations: Iterable[Operation]) -> Generator:

@@ -24,7 +24,7 @@ class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Clients, bound to nodes round-robin."""
     nodes: tuple[str, ...]
     rate_hz: float
-    """Operations per second over all clients, as far as the system keeps up."""
+    """Operations per second over all clients, as far as the system keeps up; 0: as fast as the clients can."""
     time_limit_ns: int
     """Length of the load phase."""
     seed: int
@@ -40,8 +40,8 @@ class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidOptions("threads", self.threads, "at least one client is needed")
         if not self.nodes:
             raise InvalidOptions("nodes", self.nodes, "at least one node is needed")
-        if not self.rate_hz > 0:
-            raise InvalidOptions("rate_hz", self.rate_hz, "must be more than 0 operations per second")
+        if not self.rate_hz >= 0:
+            raise InvalidOptions("rate_hz", self.rate_hz, "must be operations per second, or 0 for no limit")
         if self.time_limit_ns <= 0:
             raise InvalidOptions("time_limit_ns", self.time_limit_ns, "must be more than 0")
         if self.operations_per_key < 1:

@@ -18,20 +18,23 @@ def compile_registers(
     outcomes: tuple[Outcome, Outcome, Outcome],
     elsewhere: object,
     mismatch: str,
+    horizon: int,
     /,
 ) -> Problem | None: ...
 def compile_table(
     operations: tuple[Operation, ...],
     class_of: tuple[int, ...],
     traits: tuple[int, ...],
+    lapses: tuple[int, ...],
     transitions: Transitions,
     looks_ahead: bool,
     /,
 ) -> Problem: ...
 def relax(problem: Problem, /) -> Problem: ...
-def figures(problem: Problem, /) -> tuple[int, int, int, int, bool]: ...
+def figures(problem: Problem, /) -> tuple[int, int, int, int, bool, bool]: ...
 def impossible(problem: Problem, /) -> Operation | None: ...
 def close(problem: Problem, entries_max: int, /) -> bool: ...
+def states_before(problem: Problem, step: int, /) -> tuple[int, ...]: ...
 def search(
     problem: Problem,
     width: int,
@@ -43,6 +46,8 @@ def search(
     frontier: int,
     seconds: float,
     bytes_max: int,
+    begin: int,
+    starts: tuple[int, ...] | None,
     /,
 ) -> tuple[int, int, int, int, End]: ...
 def linearization(end: End, /) -> tuple[Operation, ...]: ...

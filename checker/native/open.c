@@ -75,7 +75,7 @@ static bool enqueue(OpenClass *opened, Queued queued) {
     int32_t i = opened->queued++;
     for (; i > 0; i--) {
         Queued before = opened->queue[i - 1];
-        if (before.deadline < queued.deadline || (before.deadline == queued.deadline && before.slot < queued.slot)) break;
+        if (before.until < queued.until || (before.until == queued.until && before.number < queued.number)) break;
         opened->queue[i] = before;
     }
     opened->queue[i] = queued;
@@ -90,7 +90,7 @@ static bool enter(Open *open, const Problem *p, int32_t number) {
     if (at == NOBODY && (at = take_class(open, p, kind, list)) == NOBODY) return false;
     open->holder[slot] = number;
     open->masks[(size_t)at * (size_t)p->words + (size_t)(slot >> 6)] |= bit;
-    if (!enqueue(&open->pool[at], (Queued){deadline, slot})) return false;
+    if (!enqueue(&open->pool[at], (Queued){deadline < p->lapse[number] ? deadline : p->lapse[number], slot, number})) return false;
     if (list == &open->observers) return true;
     if (deadline == NEVER)
         open->crashed[slot >> 6] |= bit;
@@ -118,12 +118,16 @@ bool open_seek(Open *open, const Problem *p, int32_t place) {
     while (open->place < place) {
         if (open->place >= 0) leave(open, p, p->returning[open->place]);
         open->place++;
+        for (int32_t i = p->lapsing_from[open->place]; i < p->lapsing_from[open->place + 1]; i++)
+            leave(open, p, p->lapsing[i]);
         for (int32_t i = p->calls_from[open->place]; i < p->calls_from[open->place + 1]; i++)
             if (!enter(open, p, p->calls[i])) return false;
     }
     while (open->place > place) {
         for (int32_t i = p->calls_from[open->place]; i < p->calls_from[open->place + 1]; i++)
             leave(open, p, p->calls[i]);
+        for (int32_t i = p->lapsing_from[open->place]; i < p->lapsing_from[open->place + 1]; i++)
+            if (!enter(open, p, p->lapsing[i])) return false;
         open->place--;
         if (!enter(open, p, p->returning[open->place])) return false;
     }

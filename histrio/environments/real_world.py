@@ -42,6 +42,7 @@ from workloads.session import Client, Completion, Outcome
 __all__ = ["RealWorld"]
 
 _SECOND_NS = 1_000_000_000
+_LATE_NS = 1_000  # a wake-up that rounding makes a nanosecond early would ask for itself again
 _TRACE_POLL_S = 0.005  # a trap is to strike within an election, which takes 150 ms and more
 _STATUS_POLL_S = 0.1
 _STATUS_PATIENCE_S = 1.0
@@ -185,7 +186,7 @@ class RealWorld:
             case InvokeOperation():
                 self._invoke(action)
             case WakeEngine(time_ns=time_ns):
-                self._wake_s = self._origin_s + time_ns / _SECOND_NS
+                self._wake_s = self._origin_s + (time_ns + _LATE_NS) / _SECOND_NS
                 if self._sleep is not None:
                     self._sleep.deadline = self._wake_s
             case Apply() | Undo() | Probe():

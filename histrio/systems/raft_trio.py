@@ -7,6 +7,7 @@ protocol. What is tested is the build that a user gets, or one with a planted bu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -42,8 +43,21 @@ _OPTIONS: Mapping[str, str] = {
     "sequence on every try",
     "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_TIMEOUT_NS // MS}, "
     f"of a retrying one {RETRYING_TIMEOUT_NS // MS}",
+    "snapshot_threshold": "a node takes a snapshot after so many applied entries; default 10000",
+    "trailing_logs": "entries kept in the log below a snapshot; default 5000",
+    "snapshot_chunk_bytes": "a snapshot travels in chunks of so many bytes; default 65536",
+    "wal_segment_bytes": "size of a file of the write-ahead log; default 16 MiB",
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {"profile": ("hardened", "paper"), "client": ("harness", "retrying")}
+
+
+_NUMBERS: Mapping[str, str] = {
+    "snapshot_threshold": "snapshot_threshold",
+    "trailing_logs": "trailing_logs",
+    "snapshot_chunk_bytes": "snapshot_chunk_size",
+    "wal_segment_bytes": "wal_segment_bytes",
+}
+"""Option -> field of `RaftNodeConfig`, a whole number."""
 
 
 class RaftTrio:
@@ -75,6 +89,12 @@ class RaftTrio:
                     why="it is a duration in milliseconds",
                     fix="for example --system-option operation_timeout_ms=1000",
                 )
+            if name in _NUMBERS and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
+                raise UsageProblem(
+                    f"{name}={value!r} is not a positive whole number",
+                    why=_OPTIONS[name],
+                    fix=f"for example --system-option {name}=50",
+                )
 
     def simulated(
         self,
@@ -89,9 +109,10 @@ class RaftTrio:
         build = build_of(bug)
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
         session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
+        numbers: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
 
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
-            config = configure(node_id=name, cluster_members=nodes)
+            config = replace(configure(node_id=name, cluster_members=nodes), **numbers)
             return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
 
         return SimulatedSystem(node=node, translate=translate, session=session)

@@ -7,14 +7,31 @@ protocols say.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from checker.records import AnyTraceEvent
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
 
-__all__ = ["Bug", "DeployedSystem", "Launch", "NodePlace", "NodeStatus", "SimulatedSystem", "System"]
+__all__ = ["Bug", "DeployedSystem", "Hunt", "Launch", "NodePlace", "NodeStatus", "SimulatedSystem", "System"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """A trial in which a planted bug shows itself: what to ask for beside `--bug`."""
+
+    plan: str
+    """Name of a saved plan of the regression corpus, `<bug>.<number>`."""
+    scenario: str
+    """What the plan does, for people."""
+    workload: str = "register"
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Options of the system."""
+    nodes: int = 5
+    time_limit_s: float = 4.0
+    rate_hz: float = 200.0
+    concurrency: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +46,9 @@ class Bug:
     """What the build does differently."""
     detectors: tuple[str, ...]
     """Names of the checks expected to see it, the most likely first."""
+    hunt: Hunt | None = None
+    """How it is found within a few seeds, most often the first; the correct build passes the same trial. None: drawn
+    faults find it within a few seeds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from zlib import crc32
 from raft_trio.errors import Compacted, InvalidLogIndex, LogInconsistency
 from raft_trio.types import LogEntry, LogIndex, Term
 
-__all__ = ["RaftLog", "entry_digest", "entry_size"]
+__all__ = ["RaftLog", "entry_digest", "entry_size", "payload_size"]
 
 ENTRY_OVERHEAD = 32
 """Bytes an entry costs beside its data, so that empty entries are not free."""
@@ -28,6 +28,14 @@ def entry_digest(entry: LogEntry) -> int:
 def entry_size(entry: LogEntry) -> int:
     """What an entry counts towards limits in bytes."""
     return ENTRY_OVERHEAD + len(entry.data)
+
+
+def payload_size(entries: Sequence[LogEntry]) -> int:
+    """`entry_size` of all together."""
+    size = ENTRY_OVERHEAD * len(entries)
+    for entry in entries:
+        size += len(entry.data)
+    return size
 
 
 class RaftLog:
@@ -129,6 +137,32 @@ class RaftLog:
             self.saved_index = index - 1
             self._cut = index if self._cut is None else min(self._cut, index)
         self.synced_index = min(self.synced_index, index - 1)
+
+    def compact(self, index: LogIndex) -> None:
+        """Forget entries up to `index`, which a snapshot covers; already forgotten ones are no error.
+
+        Raises `InvalidLogIndex` beyond the end of the log or of what was handed to storage.
+        """
+        if index <= self.base_index:
+            return
+        if index > self.saved_index:
+            raise InvalidLogIndex(index, why=f"storage has entries up to {self.saved_index}, so none beyond may go")
+        self.base_term = self._entries[index - self.base_index - 1].term
+        del self._entries[: index - self.base_index]
+        self.base_index = index
+        gone = bisect_right(self._term_firsts, index + 1) - 1 if self._entries else len(self._terms)
+        del self._terms[:gone], self._term_firsts[:gone]
+        if self._term_firsts:
+            self._term_firsts[0] = index + 1
+
+    def reset(self, index: LogIndex, term: Term) -> None:
+        """Forget all entries: the log begins anew behind a snapshot up to (index, term), not known durable yet."""
+        self._entries.clear()
+        self._terms.clear()
+        self._term_firsts.clear()
+        self._cut = None
+        self.base_index = self.last_index = self.saved_index = index
+        self.base_term = self.last_term = term
 
     # ── handing over ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,14 +1,15 @@
-"""What a leader knows of one follower, and how fast it may send to it (etcd's Probe and Replicate).
+"""What a leader knows of one follower, and how fast it may send to it (etcd's Probe, Replicate and Snapshot).
 
 PROBE: the follower's log is not known to match; one append at a time. REPLICATE: it matches up to `match`; appends are
-sent ahead of their acknowledgements, as far as the window goes. Decides nothing about commitment.
+sent ahead of their acknowledgements, as far as the window goes. SNAPSHOT: what it lacks is no longer in the log; chunks
+of a snapshot are sent one at a time, and empty appends as heartbeats. Decides nothing about commitment.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from raft_trio.types import LogIndex
+from raft_trio.types import LogIndex, Snapshot
 
 __all__ = ["Progress"]
 
@@ -18,13 +19,17 @@ class Progress:
 
     __slots__ = (
         "awaits_probe",
+        "chunk_sent_ns",
         "contact_due",
         "heard_ns",
         "inflight",
+        "inflight_bytes",
         "match",
         "next",
+        "offset",
         "probing",
         "round",
+        "snapshot",
         "verify_due",
     )
 
@@ -35,8 +40,9 @@ class Progress:
         self.probing = True
         self.awaits_probe = False
         """A probe is under way; do not send another before an answer or the next heartbeat's."""
-        self.inflight: deque[LogIndex] = deque()
-        """Last index of every unacknowledged append, rising."""
+        self.inflight: deque[tuple[LogIndex, int]] = deque()
+        """Last index and bytes of every unacknowledged append, the indexes rising."""
+        self.inflight_bytes = 0
         self.heard_ns = heard_ns
         """When it last answered in this term."""
         self.round = 0
@@ -46,18 +52,27 @@ class Progress:
         self.verify_due = True
         """Find out whether its log fits up to `next` - 1: at the start, and when it answers a heartbeat though appends
         are unacknowledged, which may have been lost."""
+        self.snapshot: Snapshot | None = None
+        """The one being sent; None: not in state SNAPSHOT."""
+        self.offset = 0
+        """Where the chunk under way begins."""
+        self.chunk_sent_ns: int | None = None
+        """When the chunk under way was sent; None: none is."""
 
-    def may_send(self, window: int) -> bool:
-        """Whether an append with entries may leave now; `window` in messages."""
-        return not self.awaits_probe if self.probing else len(self.inflight) < window
+    def may_send(self, messages: int, size: int) -> bool:
+        """Whether an append with entries may leave now; the window is `messages` and `size` in bytes."""
+        if self.probing:
+            return not self.awaits_probe
+        return len(self.inflight) < messages and self.inflight_bytes < size
 
-    def sent(self, last_index: LogIndex) -> None:
+    def sent(self, last_index: LogIndex, size: int) -> None:
         """An append up to `last_index` left."""
         if self.probing:
             self.awaits_probe = True
         else:
             self.next = last_index + 1
-            self.inflight.append(last_index)
+            self.inflight.append((last_index, size))
+            self.inflight_bytes += size
 
     def acknowledged(self, match: LogIndex) -> None:
         """The follower's log equals ours up to `match`: replicate from there on."""
@@ -68,8 +83,9 @@ class Progress:
             self.next = match + 1
         elif self.next <= match:
             self.next = match + 1
-        while self.inflight and self.inflight[0] <= match:
-            self.inflight.popleft()
+        inflight = self.inflight
+        while inflight and inflight[0][0] <= match:
+            self.inflight_bytes -= inflight.popleft()[1]
 
     def rewind(self, next_index: LogIndex) -> None:
         """Something sent did not fit: probe from `next_index`, but never below what is known to match."""
@@ -77,3 +93,20 @@ class Progress:
         self.probing = True
         self.awaits_probe = False
         self.inflight.clear()
+        self.inflight_bytes = 0
+
+    # ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_snapshot(self, snapshot: Snapshot) -> None:
+        """What it needs next is gone from the log: send `snapshot` from its beginning."""
+        self.rewind(self.next)
+        self.snapshot = snapshot
+        self.offset = 0
+        self.chunk_sent_ns = None
+
+    def end_snapshot(self) -> None:
+        """It has all that the snapshot covers, or another way was found: probe behind what is known to match."""
+        self.snapshot = None
+        self.chunk_sent_ns = None
+        self.next = self.match + 1
+        self.verify_due = True

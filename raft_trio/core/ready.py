@@ -12,7 +12,7 @@ import msgspec
 
 from raft_trio.messages import Message
 from raft_trio.trace import TraceEvent
-from raft_trio.types import HardState, LogEntry, LogIndex, NodeId, Term
+from raft_trio.types import HardState, LogEntry, LogIndex, NodeId, Snapshot, Term
 
 __all__ = ["Outbound", "Persist", "ReadState", "Ready", "Recovered"]
 
@@ -25,11 +25,15 @@ class Recovered:
 
     hard_state: HardState = HardState()
     entries: tuple[LogEntry, ...] = ()
-    """Consecutive from index 1."""
+    """Consecutive from `base_index` + 1."""
+    snapshot: Snapshot | None = None
+    """The newest snapshot; covers everything up to `base_index`, and maybe some of the entries."""
+    base_index: LogIndex = 0
+    base_term: Term = 0
 
 
 class Persist(msgspec.Struct, frozen=True, gc=False):
-    """To be made durable as one unit and in this order: truncation, entries, hard state."""
+    """To be made durable as one unit and in this order: snapshot, truncation, entries, hard state."""
 
     token: int
     """Given back to `RaftCore.persisted` when done; tokens rise by one."""
@@ -39,6 +43,8 @@ class Persist(msgspec.Struct, frozen=True, gc=False):
     hard_state: HardState | None
     must_sync: bool
     """False: only the commit index moved; writing without a sync will do."""
+    snapshot: Snapshot | None = None
+    """It replaces the whole log, and must be durable before anything that comes after it."""
 
 
 class ReadState(msgspec.Struct, frozen=True, gc=False):
@@ -63,3 +69,5 @@ class Ready(msgspec.Struct, frozen=True, gc=False):
     lost_leadership: bool = False
     """The node stopped leading since the last hand-over: what clients wait for has an unknown outcome."""
     trace: tuple[TraceEvent, ...] = ()
+    snapshot: Snapshot | None = None
+    """Came from the leader: replaces the state machine before `committed` is applied."""

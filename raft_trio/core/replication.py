@@ -6,7 +6,10 @@ A leader sends once per hand-over (`replicate`), so that all proposals of a batc
 
 from __future__ import annotations
 
-from raft_trio.core.log import entry_digest, entry_size
+from raft_trio.core.configurations import config_of
+from raft_trio.core.installation import send_snapshot
+from raft_trio.core.log import entry_digest, entry_size, payload_size
+from raft_trio.core.membership import put_in_force, take_back
 from raft_trio.core.progress import Progress
 from raft_trio.core.quorum import quorum_value
 from raft_trio.core.reads import confirm_rounds
@@ -16,6 +19,9 @@ from raft_trio.trace import Appended, Committed, Truncated
 from raft_trio.types import EntryType, LogEntry, LogIndex, NodeId
 
 __all__ = ["append_own", "count_own", "replicate", "step_append", "step_appended"]
+
+# Looking a member up in its enumeration costs as much as a call, and this happens for every entry.
+_CONFIGURATION = EntryType.CONFIGURATION
 
 
 # ── follower ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,11 +62,16 @@ def _truncate(state: CoreState, index: LogIndex) -> None:
     for mark in state.write_marks:
         mark.lowest_cut = min(mark.lowest_cut, index)
     state.trace.append(Truncated(index))
+    if state.configs[-1][0] >= index:
+        take_back(state, index)
 
 
 def _append(state: CoreState, entry: LogEntry) -> None:
     state.log.append(entry)
-    state.trace.append(Appended(entry.index, entry.term, entry_digest(entry)))
+    if state.config.detailed_trace:
+        state.trace.append(Appended(entry.index, entry.term, entry_digest(entry)))
+    if entry.type is _CONFIGURATION:
+        put_in_force(state, entry.index, config_of(entry))
 
 
 def _set_commit(state: CoreState, commit: LogIndex) -> None:
@@ -84,13 +95,19 @@ def append_own(
     return index
 
 
-def replicate(state: CoreState) -> None:
+def replicate(state: CoreState, now_ns: int) -> None:
     """Leader, once per hand-over: send every follower what its window allows, or an empty append where one is due."""
-    last_index = state.log.last_index
-    window = state.config.max_inflight_messages
+    log = state.log
+    last_index, base_index = log.last_index, log.base_index
+    messages, size = state.config.max_inflight_msgs, state.config.max_inflight_bytes
     for peer, progress in state.progress.items():
+        if progress.next <= base_index:
+            if progress.contact_due:
+                _send_empty(state, peer, progress, progress.match)
+            send_snapshot(state, now_ns, peer, progress)
+            continue
         sent = False
-        while progress.next <= last_index and progress.may_send(window):
+        while progress.next <= last_index and progress.may_send(messages, size):
             _send_entries(state, peer, progress)
             sent = True
             if progress.probing:
@@ -132,7 +149,9 @@ def _accepted(state: CoreState, progress: Progress, response: AppendEntriesRespo
         f"{acknowledged}: it acknowledges more than it was sent"
     )
     match = state.rules.next_match(progress.match, acknowledged)
-    if match != progress.match or (progress.probing and match == progress.next - 1):
+    if progress.snapshot is not None:
+        _accepted_meanwhile(state, progress, match)
+    elif match != progress.match or (progress.probing and match == progress.next - 1):
         progress.acknowledged(match)
         if match > state.commit:
             _advance_commit(state)
@@ -141,7 +160,18 @@ def _accepted(state: CoreState, progress: Progress, response: AppendEntriesRespo
         progress.verify_due = progress.match < state.log.last_index
 
 
+def _accepted_meanwhile(state: CoreState, progress: Progress, match: LogIndex) -> None:
+    """While it is being sent a snapshot: a heartbeat's answer, or one to an append sent before."""
+    progress.match = match
+    if match >= state.log.base_index:
+        progress.end_snapshot()
+    if match > state.commit:
+        _advance_commit(state)
+
+
 def _refused(state: CoreState, progress: Progress, response: AppendEntriesResponse) -> None:
+    if progress.snapshot is not None:
+        return
     stale = response.prev_index != progress.next - 1 if progress.probing else response.prev_index <= progress.match
     if not stale:
         progress.rewind(state.rules.next_after_refusal(state.log, response))
@@ -171,11 +201,13 @@ def _send_entries(state: CoreState, peer: NodeId, progress: Progress) -> None:
     window = state.log.between(first, first + config.max_entries_per_message - 1)
     entries = state.rules.message_entries(window, config.max_bytes_per_message)
     _send_append(state, peer, first - 1, entries, state.commit)
-    progress.sent(first - 1 + len(entries))
+    progress.sent(first - 1 + len(entries), payload_size(entries))
 
 
 def _send_empty(state: CoreState, peer: NodeId, progress: Progress, prev_index: LogIndex) -> None:
     progress.contact_due = progress.verify_due = False
+    if prev_index < state.log.base_index:  # its term is forgotten; nothing is claimed then
+        prev_index = 0
     commit = state.rules.commit_to_tell(state.commit, prev_index)
     _send_append(state, peer, prev_index, (), commit)
 
@@ -183,7 +215,7 @@ def _send_empty(state: CoreState, peer: NodeId, progress: Progress, prev_index: 
 def _send_append(
     state: CoreState, peer: NodeId, prev_index: LogIndex, entries: tuple[LogEntry, ...], commit: LogIndex
 ) -> None:
-    prev_term = state.log.term_at(prev_index)
+    prev_term = state.log.term_at(prev_index) if prev_index else 0
     assert prev_term is not None, f"{state.node} sends from entry {prev_index}, which its log does not have"
     request = AppendEntriesRequest(state.term, state.node, prev_index, prev_term, entries, commit, state.round_sent)
     state.send(peer, request)

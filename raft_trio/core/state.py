@@ -12,16 +12,17 @@ from random import Random
 import msgspec
 
 from raft_trio.config import RaftNodeConfig
+from raft_trio.core.configurations import configurations, configured, peers_of
 from raft_trio.core.log import RaftLog
 from raft_trio.core.progress import Progress
 from raft_trio.core.ready import Outbound, ReadState, Recovered
 from raft_trio.errors import LogInconsistency
 from raft_trio.messages import Message
 from raft_trio.rules import Rules, VoteReply
-from raft_trio.trace import Became, Committed, Restored, TraceEvent
-from raft_trio.types import Config, HardState, LogIndex, NodeId, Role, Term
+from raft_trio.trace import Became, Committed, Restored, Snapshotted, TraceEvent
+from raft_trio.types import HardState, LogIndex, NodeId, Role, Snapshot, Term
 
-__all__ = ["CoreState", "PendingRead", "ReadRound", "WriteMark"]
+__all__ = ["CoreState", "Incoming", "PendingRead", "ReadRound", "WriteMark"]
 
 
 class WriteMark(msgspec.Struct, gc=False):
@@ -50,6 +51,16 @@ class ReadRound(msgspec.Struct, frozen=True, gc=False):
     reads: tuple[PendingRead, ...]
 
 
+class Incoming(msgspec.Struct, gc=False):
+    """A snapshot that arrives in chunks: what it is to become, and what is here of it."""
+
+    index: LogIndex
+    digest: int
+    term: Term
+    """Of the leader that sent the last chunk."""
+    data: bytearray
+
+
 class CoreState:
     """The variables of one node. Only the modules of `raft_trio.core` touch them."""
 
@@ -59,12 +70,15 @@ class CoreState:
         "ballot",
         "commit",
         "config",
+        "configs",
         "election_due_ns",
         "electorates",
         "handed_hard_state",
         "handed_index",
         "heard_leader_ns",
         "heartbeat_due_ns",
+        "incoming",
+        "installed",
         "leader",
         "log",
         "lost_leadership",
@@ -81,6 +95,7 @@ class CoreState:
         "role",
         "round_sent",
         "rules",
+        "snapshot",
         "term",
         "trace",
         "uncommitted_bytes",
@@ -100,12 +115,15 @@ class CoreState:
         # persistent (Figure 2)
         self.term: Term = hard.term
         self.voted_for: NodeId | None = hard.voted_for
-        self.log = RaftLog(recovered.entries)
+        self.log = RaftLog(recovered.entries, base_index=recovered.base_index, base_term=recovered.base_term)
+        self.snapshot = recovered.snapshot
+        """The newest durable one, or one that is being made so in a hand-over: what a follower far behind is sent."""
         self.handed_hard_state = hard
         self._check(hard)
         # volatile
-        self.commit: LogIndex = hard.commit
-        self.handed_index: LogIndex = 0
+        covered = recovered.snapshot.index if recovered.snapshot else 0
+        self.commit: LogIndex = max(hard.commit, covered)
+        self.handed_index: LogIndex = covered
         """Last committed entry handed over for applying."""
         self.role = Role.FOLLOWER
         self.leader: NodeId | None = None
@@ -113,9 +131,15 @@ class CoreState:
         self.election_due_ns = 0
         self.heartbeat_due_ns = 0
         self.ballot: tuple[VoteReply, ...] = ()
-        self.membership = Config(voters=tuple(sorted(config.cluster_members)))
+        self.configs = configurations(config.cluster_members, recovered.snapshot, recovered.entries)
+        """(index, configuration) of every one in the log, and the last one before it. The newest is in force."""
+        self.membership = self.configs[-1][1]
         self.electorates = rules.electorates(self.membership)
-        self.peers = tuple(member for member in self.membership.voters if member != node)
+        self.peers = peers_of(self.membership, node)
+        self.incoming: Incoming | None = None
+        """A snapshot on its way here."""
+        self.installed: Snapshot | None = None
+        """Came in since the last hand-over."""
         # leader
         self.progress: dict[NodeId, Progress] = {}
         self.uncommitted_bytes = 0
@@ -150,6 +174,10 @@ class CoreState:
 
     def _note_start(self) -> None:
         self.trace.append(Restored(self.term, self.voted_for, self.log.last_index, self.log.last_term))
+        if self.snapshot is not None:
+            snapshot = self.snapshot
+            self.trace.append(Snapshotted(snapshot.index, snapshot.term, snapshot.digest, False))
+        self.trace.append(configured(*self.configs[-1]))
         self.trace.append(Became(Role.FOLLOWER, self.term))
         if self.commit:
             self.trace.append(Committed(self.commit))

@@ -1,14 +1,17 @@
 """One node in the world: its sockets, its disk, its clock, in one nursery.
 
 Here belongs carrying effects out, in the order the node asks for: trace first, then everything else. All decisions are
-`raft_trio.node.Node`'s. Tasks hand their inputs to the node directly (trio is single-threaded) and kick the pump, which
-flushes once for all inputs that have gathered.
+`raft_trio.node.Node`'s. Inputs go to the node directly (trio is single-threaded); after each round of ready sockets one
+*turn* flushes once for all that has gathered, sends, writes, and, if the disk was quick, goes on with what that allows.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
-from collections.abc import Callable
+import socket
+import ssl
+from collections.abc import Sequence
 from random import Random
 
 import trio
@@ -16,48 +19,53 @@ import trio
 from raft_trio.build import BUILD, Build
 from raft_trio.errors import ConfigError, IoError, RaftError
 from raft_trio.node import Node, NodeEffects
+from raft_trio.shell.callers import Callers
 from raft_trio.shell.clock import now_ns, trio_time
-from raft_trio.shell.disk import DataDirectory, DiskTask
-from raft_trio.shell.links import Outgoing, PeerLink
-from raft_trio.shell.settings import Settings
+from raft_trio.shell.disk import DataDirectory, Disk
+from raft_trio.shell.links import PeerLink
+from raft_trio.shell.metrics import Numbers, serve_metrics
+from raft_trio.shell.settings import Address, Settings, parse_address
+from raft_trio.shell.sockets import Poller
+from raft_trio.shell.tls import client_context, server_context
 from raft_trio.shell.trace import TraceFile
 from raft_trio.storage.incarnation import next_incarnation
-from raft_trio.types import NodeId
-from raft_trio.wire import (
-    CLIENT_REQUEST,
-    HELLO,
-    PEER_FRAME,
-    VERSION,
-    Decoder,
-    FrameError,
-    Hello,
-    encode,
-    encode_peer_frame,
-)
+from raft_trio.storage.recovery import SEGMENT_SUFFIX
+from raft_trio.trace import Became, TraceEvent
+from raft_trio.types import NodeId, Role
+from raft_trio.wire import VERSION, Hello, encode, encode_peer_frame
 
 __all__ = ["serve"]
 
 log = logging.getLogger(__name__)
 
-_RECEIVE_BYTES = 1 << 16
+_OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_CHECK_S_MAX = 1.0
+_DISK_FULL_S = 10.0
+_STOP_POLL_MS = 10
 
 
 async def serve(
-    settings: Settings, *, build: Build = BUILD, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    settings: Settings,
+    *,
+    build: Build = BUILD,
+    stop: trio.Event | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Runs a node until cancelled. `task_status` starts when the node accepts connections.
+    """Runs a node until cancelled, or until `stop` is set and requests under way were answered.
 
-    Raises ConfigError, IoError or Corrupt when the node cannot start, IoError or Internal when it ends itself.
+    `task_status` starts when the node accepts connections. Raises ConfigError, IoError or Corrupt when the node cannot
+    start, IoError or Internal when it ends itself.
     """
     config = settings.raft_config()
+    contexts = None if settings.tls is None else (server_context(settings.tls), client_context(settings.tls))
     directory = _opened(settings)
     try:
         incarnation = next_incarnation(directory)
         node = Node(settings.node_id, incarnation, config, build, Random())
         trace = None if settings.trace is None else TraceFile(settings.trace, settings.node_id, incarnation)
         try:
-            host = _Host(settings, node, incarnation, directory, trace)
-            await host.run(task_status)
+            host = _Host(settings, node, incarnation, directory, trace, contexts)
+            await host.run(trio.Event() if stop is None else stop, task_status)
         finally:
             if trace is not None:
                 trace.close()
@@ -76,70 +84,104 @@ def _opened(settings: Settings) -> DataDirectory:
 
 class _Host:
     def __init__(
-        self, settings: Settings, node: Node, incarnation: int, directory: DataDirectory, trace: TraceFile | None
+        self,
+        settings: Settings,
+        node: Node,
+        incarnation: int,
+        directory: DataDirectory,
+        trace: TraceFile | None,
+        contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None,
     ) -> None:
         self._settings = settings
         self._node = node
         self._directory = directory
+        self._segment_bytes = settings.raft_config().wal_segment_bytes
         self._trace = trace
-        self._disk = DiskTask(directory, self._io_done)
+        self._server_tls = None if contexts is None else contexts[0]
+        client_tls = None if contexts is None else contexts[1]
+        self._disk = Disk(directory, self._io_done)
+        self._poller = Poller(self._turn)
         hello = encode(Hello(VERSION, settings.cluster, settings.node_id, incarnation))
-        self._links = {peer: PeerLink(address, hello) for peer, address in settings.peers().items()}
-        self._clients: dict[str, tuple[Outgoing, Callable[[], None]]] = {}
-        """By connection: what waits for it, and how to close it."""
-        self._connections = 0
-        self._kick = trio.Event()
+        self._links = {
+            peer: PeerLink(peer, address, hello, tls=client_tls, timeout_ms=settings.peer_timeout_ms)
+            for peer, address in settings.peers().items()
+        }
+        self._callers = Callers(settings, self._other_members, node)
+        self._elections = self._terms_led = 0
+        self._spare_due = trio.Event()
         self._wake_at_ns = 0
+        self._armed_ns = 0
+        self._alarm = trio.CancelScope()
+        self._scope = trio.CancelScope()
         self._failure: RaftError | None = None
 
-    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+    async def run(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
         """Starts the node and everything around it; raises why the node ended itself."""
         self._node.start(now_ns(), self._directory)
-        self._carry_out(self._node.flush(now_ns()))
+        self._turn()
         self._raise_failure()
-        listeners = await self._listen()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._disk.run)
-            for link in self._links.values():
-                nursery.start_soon(link.run)
-            nursery.start_soon(trio.serve_listeners, self._accepted, listeners)
-            nursery.start_soon(self._pump, nursery.cancel_scope)
-            task_status.started()
-        self._raise_failure()
-
-    async def _listen(self) -> list[trio.SocketListener]:
-        host, port = self._settings.listen_address()
+        self._directory.fill_last(SEGMENT_SUFFIX, self._segment_bytes)
+        listeners = await _listeners(self._settings.listen_address())
+        metrics = self._settings.metrics
+        scraped = [] if metrics is None else await _listeners(parse_address(metrics))
         try:
-            return await trio.open_tcp_listeners(port, host=host)
-        except OSError as error:
-            raise ConfigError(f"cannot listen at {host}:{port}", why=str(error), fix="choose a free address") from error
+            async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
+                nursery.start_soon(self._disk.run)
+                nursery.start_soon(self._prepare_segments)
+                nursery.start_soon(self._wake_in_time)
+                nursery.start_soon(self._poller.run)
+                nursery.start_soon(self._check_callers)
+                for link in self._links.values():
+                    nursery.start_soon(link.run, self._poller)
+                accepting = trio.CancelScope()
+                nursery.start_soon(self._accept_all, listeners, accepting)
+                nursery.start_soon(self._stop_after, stop, accepting)
+                if scraped:
+                    nursery.start_soon(serve_metrics, scraped, self._numbers)
+                task_status.started()
+        finally:
+            self._poller.close()
+        self._raise_failure()
 
-    # ── the pump ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _pump(self, scope: trio.CancelScope) -> None:
+    def _turn(self) -> None:
+        """One hand-over for all inputs that have gathered; another one for each write that was done at once."""
+        node = self._node
+        now = now_ns()
+        if now >= self._wake_at_ns:
+            node.wake(now)
         while self._failure is None:
-            with trio.move_on_at(trio_time(self._wake_at_ns)):
-                await self._kick.wait()
-            self._kick = trio.Event()
+            done = self._carry_out(node.flush(now))
+            if not done:
+                break
             now = now_ns()
-            if now >= self._wake_at_ns:
-                self._node.wake(now)
-            self._carry_out(self._node.flush(now))
-        scope.cancel()
+            for token in done:
+                node.io_done(now, token, None)
 
-    def _carry_out(self, effects: NodeEffects) -> None:
+    def _carry_out(self, effects: NodeEffects) -> Sequence[int]:
+        """The tokens of writes that are durable already."""
+        if effects.trace:
+            self._count(effects.trace)
         failed = effects.failed or self._write_trace(effects)
         if failed:
             self._failure = IoError(failed, why="a node that is not sure of its state must not go on")
-            return
-        for batch in effects.batches:
-            self._disk.submit(batch)
+            self._scope.cancel()
+            return ()
         for peer, frame in effects.frames:
             self._links[peer].send(encode_peer_frame(frame))
-        for connection, reply in effects.replies:
-            self._reply(connection, encode(reply))
+        if effects.replies:
+            self._callers.reply(effects.replies)
+        # Writing comes last, so that peers write while we do.
+        done = [batch.token for batch in effects.batches if self._disk.submit(batch)] if effects.batches else ()
+        if effects.batches and self._directory.end > self._segment_bytes // 2 and not self._directory.has_spare:
+            self._spare_due.set()
         assert effects.wake_at_ns is not None
         self._wake_at_ns = effects.wake_at_ns
+        if self._wake_at_ns < self._armed_ns:
+            self._arm()
+        return done
 
     def _write_trace(self, effects: NodeEffects) -> str:
         """Empty, or why it failed: what nobody can follow must not happen."""
@@ -150,104 +192,117 @@ class _Host:
                 return f"the trace cannot be written: {error}"
         return ""
 
-    def _reply(self, connection: str, data: bytes) -> None:
-        if connection in self._clients:
-            outgoing, close = self._clients[connection]
-            if not outgoing.put(data):
-                close()
+    def _count(self, events: tuple[TraceEvent, ...]) -> None:
+        for event in events:
+            if isinstance(event, Became):
+                self._elections += event.role is Role.CANDIDATE
+                self._terms_led += event.role is Role.LEADER
 
-    def _io_done(self, token: int, error: OSError | None) -> None:
-        self._node.io_done(now_ns(), token, error)
-        self._kick.set()
+    def _numbers(self) -> Numbers:
+        callers = self._callers
+        return Numbers(
+            status=self._node.status(""),
+            connected={peer: link.is_connected for peer, link in self._links.items()},
+            syncs=self._disk.durations,
+            syncs_in_thread=self._disk.in_thread,
+            requests={kind.__name__: count for kind, count in callers.requests.items()},
+            elections=self._elections,
+            terms_led=self._terms_led,
+            read_rounds=self._node.read_rounds,
+            clients=callers.clients,
+            connections_refused=callers.refused,
+        )
+
+    def _io_done(self, tokens: Sequence[int], error: OSError | None) -> None:
+        now = now_ns()
+        for token in tokens:
+            self._node.io_done(now, token, error)
+        self._turn()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
+    # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _wake_in_time(self) -> None:
+        """Deadlines mostly move on before they come: an alarm that is early is set again, and only then."""
+        while True:
+            self._alarm = trio.CancelScope()
+            self._arm()
+            with self._alarm:
+                await trio.sleep_forever()
+            if now_ns() >= self._wake_at_ns:
+                self._poller.serve()  # what came in while we were held up may be the heartbeat that is missed
+                self._turn()
+
+    def _arm(self) -> None:
+        self._armed_ns = self._wake_at_ns
+        self._alarm.deadline = trio_time(self._wake_at_ns)
+
+    async def _prepare_segments(self) -> None:
+        while True:
+            await self._spare_due.wait()
+            await trio.to_thread.run_sync(self._directory.prepare_spare, SEGMENT_SUFFIX, self._segment_bytes)
+            self._spare_due = trio.Event()
+            if not self._directory.has_spare:
+                await trio.sleep(_DISK_FULL_S)
+
+    async def _check_callers(self) -> None:
+        shortest_s = min(self._settings.handshake_timeout_ms, self._settings.frame_timeout_ms) / 1000
+        while True:
+            await trio.sleep(min(_CHECK_S_MAX, shortest_s / 4))
+            self._callers.check()
+
     # ── who calls ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _accepted(self, stream: trio.SocketStream) -> None:
-        """One connection from its first frame to its end; what goes wrong on it ends nothing else."""
-        decoder = Decoder()
-        async with stream:
-            try:
-                hello = await self._hello(stream, decoder)
-                if hello is None:
-                    return
-                if hello.node is None:
-                    await self._serve_client(stream, decoder)
-                else:
-                    await self._serve_peer(stream, decoder, hello.node)
-            except FrameError as error:
-                log.warning("%s: closed a connection: %s", self._settings.node_id, error)
-            except trio.BrokenResourceError:
-                pass
+    def _other_members(self) -> frozenset[NodeId]:
+        return frozenset(self._links)
 
-    async def _hello(self, stream: trio.SocketStream, decoder: Decoder) -> Hello | None:
-        """None: the caller went away, or is not for us."""
-        while (hello := decoder.next(HELLO)) is None:
-            data = await stream.receive_some(_RECEIVE_BYTES)
-            if not data:
-                return None
-            decoder.feed(data)
-        problem = self._objection(hello)
-        if problem:
-            log.warning("%s: refused a connection: %s", self._settings.node_id, problem)
-            return None
-        return hello
-
-    def _objection(self, hello: Hello) -> str:
-        if hello.version != VERSION:
-            return f"it speaks version {hello.version}, this node {VERSION}"
-        if hello.cluster != self._settings.cluster:
-            return f"it means cluster {hello.cluster!r}, this is {self._settings.cluster!r}"
-        if hello.node is not None and hello.node not in self._links:
-            return f"{hello.node!r} is no other member"
-        return ""
-
-    async def _serve_peer(self, stream: trio.SocketStream, decoder: Decoder, peer: NodeId) -> None:
-        while True:
-            for frame in decoder.all(PEER_FRAME):
-                if frame.source == peer:
-                    self._node.frame(now_ns(), frame)
-                    self._kick.set()
-            data = await stream.receive_some(_RECEIVE_BYTES)
-            if not data:
-                return
-            decoder.feed(data)
-
-    async def _serve_client(self, stream: trio.SocketStream, decoder: Decoder) -> None:
-        self._connections += 1
-        connection = f"c{self._connections}"
-        outgoing = Outgoing()
-        try:
+    async def _accept_all(self, listeners: list[trio.SocketListener], accepting: trio.CancelScope) -> None:
+        with accepting:
             async with trio.open_nursery() as nursery:
-                self._clients[connection] = (outgoing, nursery.cancel_scope.cancel)
-                nursery.start_soon(self._send_replies, outgoing, stream, nursery.cancel_scope)
-                await self._take_requests(stream, decoder, connection)
-                nursery.cancel_scope.cancel()
-        finally:
-            del self._clients[connection]
-            self._node.disconnected(now_ns(), connection)
+                for listener in listeners:
+                    nursery.start_soon(self._accept, listener)
 
-    async def _send_replies(self, outgoing: Outgoing, stream: trio.SocketStream, scope: trio.CancelScope) -> None:
-        try:
-            await outgoing.send_to(stream)
-        except trio.BrokenResourceError:
-            scope.cancel()
-
-    async def _take_requests(self, stream: trio.SocketStream, decoder: Decoder, connection: str) -> None:
-        """Until the client hangs up. Errors are logged here: behind a nursery they would come as a group."""
-        try:
+    async def _accept(self, listener: trio.SocketListener) -> None:
+        async with listener:
             while True:
-                for request in decoder.all(CLIENT_REQUEST):
-                    self._node.request(now_ns(), connection, request)
-                    self._kick.set()
-                data = await stream.receive_some(_RECEIVE_BYTES)
-                if not data:
-                    return
-                decoder.feed(data)
-        except FrameError as error:
-            log.warning("%s: closed client connection %s: %s", self._settings.node_id, connection, error)
-        except trio.BrokenResourceError:
-            pass
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in _OUT_OF_ROOM:
+                        raise
+                    self._callers.note(f"cannot take a connection: {error}")
+                    await trio.sleep(0.1)
+                    continue
+                self._take(stream)
+
+    def _take(self, stream: trio.SocketStream) -> None:
+        sock = socket.socket(fileno=stream.socket.detach())
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        try:
+            if self._server_tls is not None:
+                sock = self._server_tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            self._callers.take(self._poller, sock)
+        except OSError:  # it is gone already
+            sock.close()
+
+    async def _stop_after(self, stop: trio.Event, accepting: trio.CancelScope) -> None:
+        """Nothing new is taken; what was taken is answered, as far as that is possible in time."""
+        await stop.wait()
+        accepting.cancel()
+        self._callers.rest()
+        for _ in range(0, self._settings.stop_timeout_ms, _STOP_POLL_MS):
+            if not self._callers.requests_under_way and self._disk.is_idle:
+                break
+            await trio.sleep(_STOP_POLL_MS / 1000)
+        self._scope.cancel()
+
+
+async def _listeners(address: Address) -> list[trio.SocketListener]:
+    host, port = address
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise ConfigError(f"cannot listen at {host}:{port}", why=str(error), fix="choose a free address") from error

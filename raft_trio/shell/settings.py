@@ -5,9 +5,12 @@
     members = { n1 = "127.0.0.1:7101", n2 = "127.0.0.1:7102", n3 = "127.0.0.1:7103" }
 
 Optional: `cluster` (a name that members and clients must agree on), `listen` (default: this node's address in
-`members`), `trace` (a file for the trace as JSON lines), `election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`,
-and the defences `pre_vote`, `check_quorum`, `stickiness`, `noop_on_election` (default: all true). Relative paths start
-at the folder of the file.
+`members`), `metrics` (an address for Prometheus), `trace` (a file for the trace as JSON lines),
+`tls = { certificate = "n1.pem", key = "n1.key", authority = "ca.pem" }` (all members and clients, or none),
+`election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, the defences `pre_vote`, `check_quorum`, `stickiness`,
+`noop_on_election` (default: all true), `snapshot_threshold`, `trailing_logs`, and limits on callers: `connections_max`,
+`handshake_timeout_ms`, `frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of
+the file.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import msgspec
 
 from raft_trio.config import RaftNodeConfig
 from raft_trio.errors import ConfigError
+from raft_trio.shell.tls import TlsFiles
 from raft_trio.types import NodeId
 
 __all__ = ["Address", "Settings", "load_settings", "parse_address"]
@@ -36,13 +40,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """All members with their addresses, `host:port`."""
     listen: str | None = None
     cluster: str = "raft"
+    metrics: str | None = None
+    """Where Prometheus may ask."""
     trace: Path | None = None
+    tls: TlsFiles | None = None
     election_timeout_ms: tuple[int, int] = (150, 300)
     heartbeat_interval_ms: int = 50
+    snapshot_threshold: int = 10_000
+    """Entries after which a node takes a snapshot of its state."""
+    trailing_logs: int = 5_000
+    """Entries kept below a snapshot, for followers that are a little behind."""
     pre_vote: bool = True
     check_quorum: bool = True
     stickiness: bool = True
     noop_on_election: bool = True
+    connections_max: int = 2_000
+    """Connections from peers and clients; more are turned away."""
+    handshake_timeout_ms: int = 5_000
+    """Within which a caller must have said who it is."""
+    frame_timeout_ms: int = 10_000
+    """Within which a frame that has begun must be complete, and replies be taken."""
+    peer_timeout_ms: int = 2_000
+    """After which a connection to a peer that acknowledges nothing is opened anew."""
+    stop_timeout_ms: int = 1_000
+    """How long a node that was told to stop waits for requests under way."""
 
     def raft_config(self) -> RaftNodeConfig:
         """The core's settings. Raises ConfigError for impossible ones."""
@@ -52,10 +73,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             election_timeout_min_ns=self.election_timeout_ms[0] * _MS,
             election_timeout_max_ns=self.election_timeout_ms[1] * _MS,
             heartbeat_interval_ns=self.heartbeat_interval_ms * _MS,
+            snapshot_threshold=self.snapshot_threshold,
+            trailing_logs=self.trailing_logs,
             pre_vote=self.pre_vote,
             check_quorum=self.check_quorum,
             stickiness=self.stickiness,
             noop_on_election=self.noop_on_election,
+            detailed_trace=self.trace is not None,
         )
 
     def listen_address(self) -> Address:
@@ -80,9 +104,26 @@ def load_settings(path: Path) -> Settings:
     settings.raft_config()
     settings.listen_address()
     settings.peers()
-    base = path.parent
+    if settings.metrics is not None:
+        parse_address(settings.metrics)
+    _check_positive(settings, path)
+    return _below(path.parent, settings)
+
+
+def _check_positive(settings: Settings, path: Path) -> None:
+    limits = ("connections_max", "handshake_timeout_ms", "frame_timeout_ms", "peer_timeout_ms")
+    for name in limits:
+        if getattr(settings, name) <= 0:
+            raise ConfigError(f"{path}: {name} is not positive", fix="leave it out for the default")
+
+
+def _below(base: Path, settings: Settings) -> Settings:
+    """The same with its paths starting at `base`."""
     trace = None if settings.trace is None else base / settings.trace
-    return msgspec.structs.replace(settings, data_dir=base / settings.data_dir, trace=trace)
+    tls = settings.tls
+    if tls is not None:
+        tls = TlsFiles(certificate=base / tls.certificate, key=base / tls.key, authority=base / tls.authority)
+    return msgspec.structs.replace(settings, data_dir=base / settings.data_dir, trace=trace, tls=tls)
 
 
 def _to_path(kind: type, value: object) -> Path:

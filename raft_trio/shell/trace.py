@@ -13,7 +13,7 @@ from raft_trio.types import NodeId
 __all__ = ["TraceFile", "TraceRecord"]
 
 
-class TraceRecord(msgspec.Struct, frozen=True):
+class TraceRecord(msgspec.Struct, frozen=True, gc=False):
     """One line. `seq` counts the events of an incarnation from 0; `local_ns` is the node's own clock."""
 
     node: NodeId
@@ -37,12 +37,10 @@ class TraceFile:
 
     def write(self, local_ns: int, events: tuple[TraceEvent, ...]) -> None:
         """Raises OSError."""
-        lines = bytearray()
-        for event in events:
-            record = TraceRecord(self._node, self._incarnation, self._seq, local_ns, event)
-            lines += self._encoder.encode(record) + b"\n"
-            self._seq += 1
-        view = memoryview(bytes(lines))
+        node, incarnation, first = self._node, self._incarnation, self._seq
+        self._seq += len(events)
+        records = [TraceRecord(node, incarnation, seq, local_ns, event) for seq, event in enumerate(events, first)]
+        view = memoryview(self._encoder.encode_lines(records))
         while view:
             view = view[os.write(self._fd, view) :]
 

@@ -19,7 +19,7 @@ from struct import Struct
 
 import msgspec
 
-from raft_trio.types import HardState, LogEntry, LogIndex, NodeId
+from raft_trio.types import HardState, LogEntry, LogIndex, NodeId, Term
 
 __all__ = [
     "CODEC",
@@ -29,6 +29,7 @@ __all__ = [
     "Record",
     "RecordCodec",
     "SegmentHeader",
+    "SnapshotRecord",
     "TruncateRecord",
     "encode_frame",
     "frame_at",
@@ -61,7 +62,14 @@ class HardStateRecord(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
     state: HardState
 
 
-Record = TruncateRecord | EntriesRecord | HardStateRecord
+class SnapshotRecord(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="snapshot"):
+    """A snapshot up to (index, term) came from the leader and is durable; the log begins anew behind it."""
+
+    index: LogIndex
+    term: Term
+
+
+Record = TruncateRecord | EntriesRecord | HardStateRecord | SnapshotRecord
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="segment"):
@@ -72,6 +80,8 @@ class SegmentHeader(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=
     """A data directory belongs to one node: another one that started on it could vote twice."""
     sequence: int
     """Number of the segment, from 1."""
+    next_index: LogIndex = 1
+    """Where the log went on when the segment began: entries below it are in earlier segments or in a snapshot."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from heapq import heappop, heappush
 from random import Random
+from typing import Any
 
 from raft_trio.build import BUILD, Build
 from raft_trio.config import RaftNodeConfig
@@ -26,7 +28,10 @@ ANY = 0
 class Cluster:
     """Nodes n1..nN, their disks and everything in flight. Time moves only in `run`."""
 
-    def __init__(self, size: int = 3, *, seed: int = 1, build: Build = BUILD, timeout_ms: int = 150) -> None:
+    def __init__(
+        self, size: int = 3, *, seed: int = 1, build: Build = BUILD, timeout_ms: int = 150, **numbers: Any
+    ) -> None:
+        """`numbers`: further fields of every node's configuration."""
         self.ids = tuple(f"n{k}" for k in range(1, size + 1))
         self.now = 0
         self.nodes: dict[NodeId, Node] = {}
@@ -40,6 +45,7 @@ class Cluster:
         """How many copies of a frame arrive."""
         self.delay_ns: Callable[[], int] = lambda: 0
         """What a frame's travel takes longer than the usual."""
+        self._numbers = numbers
         self._seed, self._build, self._timeout_ns = seed, build, timeout_ms * MS
         self._incarnations = dict.fromkeys(self.ids, 0)
         self._heap: list[tuple[int, int, NodeId, int, Callable[[Node], None]]] = []
@@ -54,6 +60,7 @@ class Cluster:
         config = RaftNodeConfig(
             node, self.ids, election_timeout_min_ns=self._timeout_ns, election_timeout_max_ns=2 * self._timeout_ns
         )
+        config = replace(config, **self._numbers)
         self.nodes[node] = Node(node, incarnation, config, self._build, Random(f"{self._seed}/{node}/{incarnation}"))
         self.failed.pop(node, None)
         self.nodes[node].start(self.now, self.disks[node])

@@ -30,30 +30,41 @@ class MemoryDisk:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self._durable: dict[str, bytes] = {}
-        self._named: set[str] = set()
-        self._pending: dict[str, list[Pwrite | Truncate]] = {}
         self.ops: list[FileOp] = []
+        self._inodes: dict[str, int] = {}
+        self._durable: dict[int, bytes] = {}
+        self._pending: dict[int, list[Pwrite | Truncate]] = {}
+        self._names: dict[str, int] = {}
+        """Durable ones."""
+        self._changes: list[dict[str, int | None]] = []
+        """Of names, not durable yet; each one happens as a whole or not at all."""
 
     def __call__(self, op: FileOp) -> FileResult:
         self.ops.append(op)
         match op:
             case Pwrite() | Truncate():
-                self.files[op.path] = _changed(self.files.get(op.path, b""), op)
-                self._pending.setdefault(op.path, []).append(op)
+                self._create(op.path)
+                self.files[op.path] = _changed(self.files[op.path], op)
+                self._pending.setdefault(self._inodes[op.path], []).append(op)
             case Sync(path):
-                self._durable[path] = self.files[path]
-                self._pending.pop(path, None)
+                self._durable[self._inodes[path]] = self.files[path]
+                self._pending.pop(self._inodes[path], None)
             case SyncDir():
-                self._named = set(self.files)
+                for change in self._changes:
+                    _rename(self._names, change)
+                self._changes = []
             case Read(path):
                 if path not in self.files:
                     raise FileNotFoundError(path)
                 return self.files[path]
             case ListDir():
                 return tuple(sorted(self.files))
-            case Rename() | Unlink():
-                raise AssertionError(f"not expected of a write-ahead log: {op}")
+            case Rename(source, target):
+                self.files[target] = self.files.pop(source)
+                self._change({target: self._inodes[source], source: None})
+            case Unlink(path):
+                del self.files[path]
+                self._change({path: None})
         return None
 
     def execute(self, batch: FileBatch) -> None:
@@ -61,18 +72,37 @@ class MemoryDisk:
             self(op)
 
     def power_loss(self, random: Random) -> None:
+        for change in self._changes:
+            if random.random() < 0.5:
+                _rename(self._names, change)
         survivors = {}
-        for path in sorted(self.files):
-            if path not in self._named and random.random() < 0.5:
-                continue
-            data = self._durable.get(path, b"")
-            for op in self._pending.get(path, []):
+        for path, inode in sorted(self._names.items()):
+            data = self._durable.get(inode, b"")
+            for op in self._pending.get(inode, []):
                 data = _survivor(data, op, random)
             survivors[path] = data
         self.files = survivors
-        self._durable = dict(survivors)
-        self._named = set(survivors)
+        self._inodes = dict(self._names)
+        self._durable = {inode: survivors[path] for path, inode in self._names.items()}
+        self._changes = []
         self._pending = {}
+
+    def _create(self, path: str) -> None:
+        if path not in self.files:
+            self.files[path] = b""
+            self._change({path: len(self.ops)})
+
+    def _change(self, change: dict[str, int | None]) -> None:
+        _rename(self._inodes, change)
+        self._changes.append(change)
+
+
+def _rename(names: dict[str, int], change: dict[str, int | None]) -> None:
+    for path, inode in change.items():
+        if inode is None:
+            names.pop(path, None)
+        else:
+            names[path] = inode
 
 
 def _changed(data: bytes, op: Pwrite | Truncate) -> bytes:

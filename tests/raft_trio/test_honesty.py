@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -28,10 +29,19 @@ class Told(Counter[str]):
     lies: list[str]
 
 
-def chaos(seed: int, *, build: Build = BUILD) -> Told:
+COMPACTING: dict[str, Any] = {
+    "snapshot_threshold": 12,
+    "trailing_logs": 2,
+    "snapshot_chunk_size": 300,
+    "wal_segment_bytes": 2000,
+}
+"""Settings under which every run goes through many snapshots."""
+
+
+def chaos(seed: int, *, build: Build = BUILD, **numbers: Any) -> Told:
     """A run in which everything fails that may."""
     random = Random(f"{seed}/chaos")
-    cluster = Cluster(3, seed=seed, build=build)
+    cluster = Cluster(3, seed=seed, build=build, **numbers)
     sessions = [opened(cluster) for _ in range(3)]
     cluster.intercept = lambda to, frame: random.choice((0, 1, 1, 1, 1, 1, 2))
     cluster.delay_ns = lambda: random.randrange(60) * MS if random.random() < 0.2 else 0
@@ -97,6 +107,12 @@ def test_an_acknowledged_operation_took_effect_once_and_a_refused_one_never(seed
     assert chaos(seed).lies == []
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_answers_stay_honest_when_the_log_is_compacted_all_the_time(seed: int) -> None:
+    """Sessions and state come back from snapshots, of one's own disk or of the leader's (thesis §6.3; S8)."""
+    assert chaos(seed, **COMPACTING).lies == []
+
+
 def test_the_runs_meet_every_kind_of_answer() -> None:
     """Otherwise the test above could pass without having seen anything."""
     told = chaos(0) + chaos(1) + chaos(2)
@@ -105,9 +121,9 @@ def test_the_runs_meet_every_kind_of_answer() -> None:
     assert told[OutcomeUnknown.__name__] > 5
 
 
-def first_lies(build: Build) -> list[str]:
+def first_lies(build: Build, **numbers: Any) -> list[str]:
     for seed in range(12):
-        lies = chaos(seed, build=build).lies
+        lies = chaos(seed, build=build, **numbers).lies
         if lies:
             return lies
     return []
@@ -130,3 +146,9 @@ def test_planted_loss_of_deduplication_is_caught() -> None:
     """Mutant K1."""
     lies = first_lies(replace(BUILD, node_rules=replace(NODE_RULES, is_new_command=lambda last, sequence: True)))
     assert any("times" in lie for lie in lies)
+
+
+def test_planted_loss_of_sessions_in_snapshots_is_caught() -> None:
+    """Mutant S8: a node that restores a snapshot knows no session, and refuses what others apply."""
+    rules = replace(NODE_RULES, sessions_in_snapshot=lambda sessions: b"")
+    assert first_lies(replace(BUILD, node_rules=rules), **COMPACTING)

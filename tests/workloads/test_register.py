@@ -234,7 +234,7 @@ def test_a_run_in_which_nothing_succeeds_ends_all_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("threads", 0), ("nodes", ()), ("rate_hz", 0.0), ("time_limit_ns", 0), ("operations_per_key", 0)],
+    [("threads", 0), ("nodes", ()), ("rate_hz", -1.0), ("time_limit_ns", 0), ("operations_per_key", 0)],
 )
 def test_options_that_cannot_be_run_are_refused_by_name(field: str, value: object) -> None:
     fields: dict[str, object] = {

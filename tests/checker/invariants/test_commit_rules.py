@@ -61,6 +61,50 @@ def test_an_older_snapshot_over_a_newer_state_is_seen() -> None:
     assert found(lines) == {"monotone-commit": "older-snapshot-installed"}
 
 
+def test_a_snapshot_of_what_was_not_applied_is_seen() -> None:
+    """Planted bug S2."""
+    lines = trace(n1=[*COMMITTED_BY_N1, applied(1, 1), snapshot(2, 1)], n2=SYNCED_BY_N2)
+    assert found(lines) == {"state-machine-safety": "snapshot-beyond-applied"}
+
+
+def test_a_snapshot_with_the_current_term_beside_an_older_entry_is_seen() -> None:
+    """Planted bug S1."""
+    lines = trace(
+        n1=[*COMMITTED_BY_N1, became("follower", 2), applied(1, 1), applied(2, 1), snapshot(2, 2)], n2=SYNCED_BY_N2
+    )
+    assert found(lines) == {"state-machine-safety": "snapshot-of-other-term"}
+
+
+def test_two_nodes_with_different_snapshots_of_one_index_are_seen() -> None:
+    """Planted bugs S8, S13, K10: what a snapshot lacks, or has too much."""
+    lines = trace(
+        n1=[*COMMITTED_BY_N1, applied(1, 1), snapshot(1, 1, digest=5)],
+        n2=[*SYNCED_BY_N2, committed(1), applied(1, 1), snapshot(1, 1, digest=6)],
+    )
+    assert found(lines) == {"state-machine-safety": "different-snapshots"}
+
+
+def test_a_node_that_starts_from_a_snapshot_goes_on_behind_it() -> None:
+    """A trace may begin on a disk that has a snapshot already."""
+    beginning = [restored((12, 3)), snapshot(10, 3), committed(11)]
+    assert found(trace(n1=[*beginning, applied(11, 3)])) == {}
+    assert found(trace(n1=[*beginning, applied(10, 3)])) == {"state-machine-safety": "applied-out-of-order"}
+
+
+def test_a_node_that_drops_acknowledged_entries_behind_a_snapshot_is_seen() -> None:
+    """Planted bug S4: entry 2 was committed with n2's copy, which a late snapshot up to 1 takes away."""
+    dropping = [*SYNCED_BY_N2, truncated(2), snapshot(1, 1, installed=True)]
+    lines = trace(n1=COMMITTED_BY_N1, n2=dropping, n3=FOLLOWER)
+    assert found(lines) == {"committed-entries-durable": "committed-entry-truncated"}
+
+
+def test_a_snapshot_that_was_durable_and_is_gone_after_a_restart_is_seen() -> None:
+    """Planted bug S11: a snapshot without rename or directory sync."""
+    installing = [*FOLLOWER, appended(1, 1), synced(1, 1), snapshot(9, 1, installed=True), synced(9, 1)]
+    assert found(trace(n1=[*installing, restored((1, 1), vote="n1")])) == {"synced-durable": "synced-entry-lost"}
+    assert found(trace(n1=[*installing[:-1], restored((1, 1), vote="n1")])) == {}
+
+
 def test_two_nodes_that_commit_different_entries_are_seen() -> None:
     """Raft §5.4.3. Planted bug C2: a follower commits entries it did not compare."""
     lines = trace(n1=COMMITTED_BY_N1, n2=SYNCED_BY_N2, n3=[restored(), appended(1, 1), appended(2, 2), committed(2)])
@@ -145,7 +189,10 @@ def test_a_leader_without_an_entry_committed_before_its_term_is_seen() -> None:
         n4=[restored()],
         n5=[restored(), became("leader", 3), appended(1, 3), became("leader", 5)],
     )
-    assert found(lines) == {"leader-completeness": "leader-lacks-committed-entry"}
+    assert found(lines) == {
+        "leader-completeness": "leader-lacks-committed-entry",
+        "commit-counted": "committed-older-term-by-counting",
+    }
 
 
 def test_a_leader_of_an_earlier_term_need_not_have_what_is_committed_later() -> None:

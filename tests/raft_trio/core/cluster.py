@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
+from zlib import crc32
 
 from raft_trio.config import RaftNodeConfig
 from raft_trio.core.log import entry_digest
@@ -16,8 +17,8 @@ from raft_trio.core.raft import RaftCore
 from raft_trio.core.ready import Outbound, Persist, Ready, Recovered
 from raft_trio.messages import Message
 from raft_trio.rules import RULES, Rules
-from raft_trio.trace import Appended, Became, Committed, Restored, Synced, TraceEvent, Truncated, Voted
-from raft_trio.types import EntryType, HardState, LogEntry, NodeId, Role
+from raft_trio.trace import Appended, Became, Committed, Restored, Snapshotted, Synced, TraceEvent, Truncated, Voted
+from raft_trio.types import EntryType, HardState, LogEntry, NodeId, Role, Snapshot
 
 __all__ = ["Cluster", "Member", "Settings", "Violation", "Watcher"]
 
@@ -37,18 +38,33 @@ class Disk:
     hard_state: HardState = field(default_factory=HardState)
     entries: list[LogEntry] = field(default_factory=list)
     queue: list[Persist] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    base: tuple[int, int] = (0, 0)
+    """(index, term) before the first of `entries`."""
 
     def sync_one(self) -> int:
         """Make the oldest hand-over durable; its token."""
         persist = self.queue.pop(0)
+        if persist.snapshot is not None:
+            self.snapshot = persist.snapshot
+            self.base = (persist.snapshot.index, persist.snapshot.term)
+            self.entries.clear()
         if persist.truncate_from is not None:
-            del self.entries[persist.truncate_from - 1 :]
+            del self.entries[persist.truncate_from - self.base[0] - 1 :]
         for entry in persist.entries:
-            assert entry.index == len(self.entries) + 1, "storage was handed a hole"
+            assert entry.index == self.base[0] + len(self.entries) + 1, "storage was handed a hole"
             self.entries.append(entry)
         if persist.hard_state is not None:
             self.hard_state = persist.hard_state
         return persist.token
+
+    def compact(self, snapshot: Snapshot, first_index: int) -> None:
+        """Keep a snapshot, and forget what the core has forgotten."""
+        self.snapshot = snapshot
+        gone = first_index - 1 - self.base[0]
+        if gone > 0:
+            self.base = (first_index - 1, self.entries[gone - 1].term)
+            del self.entries[:gone]
 
 
 @dataclass
@@ -60,6 +76,7 @@ class Member:
     held: list[tuple[int, Outbound]] = field(default_factory=list)
     """Messages that wait for the sync of a token."""
     incarnation: int = 1
+    applied: int = 0
 
     @property
     def up(self) -> RaftCore:
@@ -87,6 +104,8 @@ class Watcher:
         """Check one hand-over."""
         for event in ready.trace:
             self._event(node, event)
+        if ready.snapshot is not None:
+            self._installed(node, ready.snapshot)
         for entry in ready.committed:
             self._applied(node, entry)
 
@@ -94,8 +113,9 @@ class Watcher:
         shadow = self.shadows.setdefault(node, [])
         match event:
             case Restored():
-                kept = self.members[node].disk.entries
-                self.shadows[node] = [(entry.term, entry_digest(entry)) for entry in kept]
+                disk = self.members[node].disk
+                kept = [(entry.term, entry_digest(entry)) for entry in disk.entries]
+                self.shadows[node] = self.committed[: disk.base[0]] + kept
                 self.commits[node] = 0
             case Became(role=Role.LEADER, term=term):
                 self._leads(node, term)
@@ -113,8 +133,12 @@ class Watcher:
             case Committed(index=index):
                 self._commits(node, index)
             case Synced(index=index):
-                durable = [on_disk(self.members[node].disk, at) for at in range(1, index + 1)]
+                durable = [self.on_disk(node, at) for at in range(1, index + 1)]
                 require(durable == shadow[:index], f"{node} takes entries up to {index} for durable")
+            case Snapshotted(index=index, installed=True):
+                require(index > self.commits[node], f"{node} installed a snapshot to {index} over a newer state")
+                self.shadows[node] = self.committed[:index]
+                self.commits[node] = index
             case _:
                 pass
 
@@ -131,8 +155,25 @@ class Watcher:
         if index > self.commit_max:
             self.commit_max = index
             entry = self.shadows[node][index - 1]
-            durable = [name for name, member in self.members.items() if on_disk(member.disk, index) == entry]
+            durable = [name for name in self.members if self.on_disk(name, index) == entry]
             require(2 * len(durable) > len(self.members), f"{node} committed {index}, durable only on {durable}")
+
+    def on_disk(self, node: NodeId, index: int) -> tuple[int, int] | None:
+        """(term, digest) of a durable entry, or of one that a durable snapshot stands for."""
+        disk = self.members[node].disk
+        if index <= disk.base[0]:
+            return self.committed[index - 1]
+        if index > disk.base[0] + len(disk.entries):
+            return None
+        entry = disk.entries[index - disk.base[0] - 1]
+        return entry.term, entry_digest(entry)
+
+    def state_at(self, index: int) -> bytes:
+        """What a state machine would be after applying everything up to `index`."""
+        return b"".join(b"%08x%08x" % entry for entry in self.committed[:index])
+
+    def _installed(self, node: NodeId, snapshot: Snapshot) -> None:
+        require(snapshot.data == self.state_at(snapshot.index), f"{node} was given another state at {snapshot.index}")
 
     def _applied(self, node: NodeId, entry: LogEntry) -> None:
         known = (entry.term, entry_digest(entry))
@@ -146,14 +187,6 @@ def require(condition: bool, text: str) -> None:
     """Raise `Violation` with `text`."""
     if not condition:
         raise Violation(text)
-
-
-def on_disk(disk: Disk, index: int) -> tuple[int, int] | None:
-    """(term, digest) of a durable entry."""
-    if index > len(disk.entries):
-        return None
-    entry = disk.entries[index - 1]
-    return entry.term, entry_digest(entry)
 
 
 class Cluster:
@@ -222,6 +255,22 @@ class Cluster:
         self.flush(node)
         return index
 
+    def compact(self, node: NodeId) -> bool:
+        """Take a snapshot of what the node has applied, at once durable; False: there is nothing new."""
+        member = self.members[node]
+        core, index = member.up, member.applied
+        if index <= core.snapshot_index:
+            return False
+        data = self.watcher.state_at(index)
+        config_index, config = core.config_at(index)
+        snapshot = Snapshot(index, self.watcher.committed[index - 1][0], config, config_index, crc32(data), data)
+        while member.disk.queue:  # a snapshot is written behind what was handed over before
+            self.sync(node)
+        core.compact(snapshot)
+        member.disk.compact(snapshot, core.first_index)
+        self.flush(node)
+        return True
+
     def read(self, node: NodeId, context: int) -> None:
         """Ask for a read index; `answers` has it later."""
         self.reads[node, context] = self.watcher.commit_max
@@ -234,6 +283,10 @@ class Cluster:
         ready = member.up.take_ready(self.now_ns)
         self.observe(node, ready)
         self.watcher.see(node, ready)
+        if ready.snapshot is not None:
+            member.applied = ready.snapshot.index
+        if ready.committed:
+            member.applied = ready.committed[-1].index
         if ready.persist is not None:
             member.disk.queue.append(ready.persist)
         self.network.extend((node, target, message) for target, message in ready.messages)
@@ -298,16 +351,18 @@ class Cluster:
         return max(leading, key=lambda n: self.core(n).term, default=None)
 
     def log_of(self, node: NodeId) -> list[int]:
-        """Terms of the node's log, from index 1."""
+        """Terms of the node's log, from the first index that is there."""
         core = self.core(node)
-        return [core.term_at(index) or 0 for index in range(1, core.last_index + 1)]
+        return [core.term_at(index) or 0 for index in range(core.first_index, core.last_index + 1)]
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start(self, node: NodeId) -> None:
         member = self.members[node]
         settings = self.settings(node, self.ids)
-        recovered = Recovered(member.disk.hard_state, tuple(member.disk.entries))
+        disk = member.disk
+        recovered = Recovered(disk.hard_state, tuple(disk.entries), disk.snapshot, *disk.base)
+        member.applied = 0 if disk.snapshot is None else disk.snapshot.index
         random = Random(f"{self.seed}/{node}/{member.incarnation}")
         member.core = RaftCore(node, settings, recovered, rules=self.rules, random=random, now_ns=self.now_ns)
         self.flush(node)

@@ -10,13 +10,26 @@ from raft_trio.core.ready import Ready
 from raft_trio.messages import (
     AppendEntriesRequest,
     AppendEntriesResponse,
+    InstallSnapshotRequest,
+    InstallSnapshotResponse,
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
     RequestVoteRequest,
     RequestVoteResponse,
 )
-from raft_trio.trace import Appended, Became, Committed, Restored, Synced, TraceEvent, Truncated, Voted
+from raft_trio.trace import (
+    Appended,
+    Became,
+    Committed,
+    Configured,
+    Restored,
+    Snapshotted,
+    Synced,
+    TraceEvent,
+    Truncated,
+    Voted,
+)
 from raft_trio.types import NodeId
 from tests.raft_trio.core.cluster import Cluster
 
@@ -115,6 +128,11 @@ def event_text(event: TraceEvent) -> str:
             return f"synced to {index}/{term}"
         case Committed(index):
             return f"commits to {index}"
+        case Configured(index, voters, learners, outgoing):
+            parts = [("voters", voters), ("outgoing", outgoing), ("learners", learners)]
+            return f"configuration {index}: " + ", ".join(f"{what} {' '.join(who)}" for what, who in parts if who)
+        case Snapshotted(index, term, _, installed):
+            return f"{'installed' if installed else 'has'} a snapshot to {index}/{term}"
         case _:
             raise AssertionError(f"the core does not emit {event}")
 
@@ -133,6 +151,14 @@ def message_text(message: Message) -> str:
             return f"has it to {match_index}, term {term}, round {round_}"
         case AppendEntriesResponse(term, False, prev_index, _, conflict_index, conflict_term, round_):
             return f"refuses after {prev_index}, try {conflict_index}/{conflict_term}, term {term}, round {round_}"
+        case InstallSnapshotRequest():
+            end = message.offset + len(message.data)
+            return (
+                f"snapshot to {message.index}/{message.index_term}, bytes {message.offset}-{end} of {message.total}, "
+                f"term {message.term}"
+            )
+        case InstallSnapshotResponse(term, index, _, _, next_offset, installed):
+            return f"snapshot to {index}: {'installed' if installed else f'has {next_offset} bytes'}, term {term}"
         case ReadIndexRequest(term):
             return f"read index? term {term}"
         case ReadIndexResponse(term, _, index):

@@ -12,7 +12,11 @@ from random import Random
 from raft_trio.types import NodeId, Role
 from tests.raft_trio.core.cluster import MS, Cluster, require
 
-__all__ = ["fair_weather", "shuffle"]
+__all__ = ["ACTIONS", "COMPACTING", "Actions", "fair_weather", "shuffle"]
+
+
+Actions = tuple[tuple[int, Callable[["World"], None]], ...]
+"""What may happen, by weight."""
 
 
 @dataclass
@@ -33,13 +37,14 @@ class World:
         return [node for node, member in self.cluster.members.items() if member.core is not None]
 
 
-def shuffle(cluster: Cluster, random: Random, *, steps: int) -> None:
+def shuffle(cluster: Cluster, random: Random, *, steps: int, actions: Actions | None = None) -> None:
     """Take `steps` random steps. Raises `Violation`, or `AssertionError` from a core that noticed first."""
     world = World(cluster, random)
-    weights = [weight for weight, _ in ACTIONS]
+    actions = actions or ACTIONS
+    weights = [weight for weight, _ in actions]
     for number in range(steps):
         world.number = number
-        _, action = random.choices(ACTIONS, weights)[0]
+        _, action = random.choices(actions, weights)[0]
         action(world)
 
 
@@ -141,7 +146,12 @@ def _restart(world: World) -> None:
             world.cluster.restart(node)
 
 
-ACTIONS: tuple[tuple[int, Callable[[World], None]], ...] = (
+def _compact(world: World) -> None:
+    for node in world.some(world.up()):
+        world.cluster.compact(node)
+
+
+ACTIONS: Actions = (
     (60, _deliver),
     (30, _sync),
     (10, _propose),
@@ -154,3 +164,5 @@ ACTIONS: tuple[tuple[int, Callable[[World], None]], ...] = (
     (1, _crash),
     (2, _restart),
 )
+
+COMPACTING: Actions = (*ACTIONS, (4, _compact))

@@ -51,7 +51,7 @@ def test_the_defences_are_on_by_default_and_off_in_plain_paper_raft() -> None:
         ({"heartbeat_interval_ns": 0}, "heartbeat_interval_ns is 0"),
         ({"heartbeat_interval_ns": 80_000_000}, "half"),
         ({"max_entries_per_message": 0}, "max_entries_per_message"),
-        ({"max_inflight_messages": -1}, "max_inflight_messages"),
+        ({"max_inflight_msgs": -1}, "max_inflight_msgs"),
     ],
 )
 def test_an_impossible_setting_is_refused_with_what_why_and_fix(change: dict[str, Any], what: str) -> None:

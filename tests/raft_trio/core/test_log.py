@@ -19,19 +19,17 @@ def entry(index: int, term: int, data: bytes = b"") -> LogEntry:
 class LogAgainstList(RuleBasedStateMachine):
     """Everything a `RaftLog` says, recomputed naively; and what storage would hold after executing its hand-overs."""
 
-    BASE = 3
-    BASE_TERM = 1
-
     def __init__(self) -> None:
         super().__init__()
-        self.log = RaftLog(base_index=self.BASE, base_term=self.BASE_TERM)
+        self.base, self.base_term = 3, 1
+        self.log = RaftLog(base_index=self.base, base_term=self.base_term)
         self.model: list[LogEntry] = []
-        self.stored: list[LogEntry] = []
+        self.stored: dict[int, LogEntry] = {}
 
     @rule(step=st.integers(0, 2), data=st.binary(max_size=2))
     def append(self, step: int, data: bytes) -> None:
-        term = (self.model[-1].term if self.model else self.BASE_TERM) + step
-        added = entry(self.BASE + len(self.model) + 1, term, data)
+        term = (self.model[-1].term if self.model else self.base_term) + step
+        added = entry(self.base + len(self.model) + 1, term, data)
         self.model.append(added)
         self.log.append(added)
 
@@ -40,20 +38,40 @@ class LogAgainstList(RuleBasedStateMachine):
     def truncate(self, choice: int) -> None:
         kept = choice % len(self.model)
         del self.model[kept:]
-        self.log.truncate_from(self.BASE + kept + 1)
+        self.log.truncate_from(self.base + kept + 1)
 
     @rule()
     def hand_over(self) -> None:
         cut, entries = self.log.take_unsaved()
         if cut is not None:
-            del self.stored[cut - self.BASE - 1 :]
-        self.stored.extend(entries)
-        assert self.stored == self.model
+            self.stored = {index: e for index, e in self.stored.items() if index < cut}
+        self.stored |= {e.index: e for e in entries}
+        assert [e for index, e in sorted(self.stored.items()) if index > self.base] == self.model
         assert not self.log.has_unsaved
+
+    @precondition(lambda self: self.log.saved_index > self.base)
+    @rule(choice=st.integers(0, 1000))
+    def compact(self, choice: int) -> None:
+        """Behind a snapshot; only what storage has may go."""
+        gone = choice % (self.log.saved_index - self.base) + 1
+        self.base_term = self.model[gone - 1].term
+        self.base += gone
+        del self.model[:gone]
+        self.log.compact(self.base)
+        self.log.compact(self.base - 1)
+
+    @rule(ahead=st.integers(0, 3), step=st.integers(0, 1))
+    def reset(self, ahead: int, step: int) -> None:
+        """A snapshot from elsewhere replaces everything, also what storage was not given yet."""
+        self.base_term = self.log.last_term + step
+        self.base = self.log.last_index + ahead
+        self.model = []
+        self.stored = {}
+        self.log.reset(self.base, self.base_term)
 
     @rule(first=st.integers(0, 8), last=st.integers(-1, 9))
     def slice(self, first: int, last: int) -> None:
-        got = self.log.between(self.BASE + 1 + first, self.BASE + 1 + last)
+        got = self.log.between(self.base + 1 + first, self.base + 1 + last)
         assert list(got) == self.model[first : max(last + 1, 0)]
 
     @rule(term=st.integers(0, 12))
@@ -63,10 +81,10 @@ class LogAgainstList(RuleBasedStateMachine):
 
     @invariant()
     def says_the_same(self) -> None:
-        last = self.BASE + len(self.model)
+        last = self.base + len(self.model)
         assert (self.log.last_index, len(self.log)) == (last, len(self.model))
-        assert self.log.last_term == (self.model[-1].term if self.model else self.BASE_TERM)
-        terms = {e.index: e.term for e in self.model} | {self.BASE: self.BASE_TERM}
+        assert self.log.last_term == (self.model[-1].term if self.model else self.base_term)
+        terms = {e.index: e.term for e in self.model} | {self.base: self.base_term}
         for index in range(last + 3):
             assert self.log.term_at(index) == terms.get(index)
         for held in self.model:
@@ -76,7 +94,7 @@ class LogAgainstList(RuleBasedStateMachine):
 
 
 TestLogAgainstList = LogAgainstList.TestCase
-TestLogAgainstList.settings = settings(derandomize=True, max_examples=40, stateful_step_count=25, deadline=None)
+TestLogAgainstList.settings = settings(derandomize=True, max_examples=60, stateful_step_count=30, deadline=None)
 
 
 def test_an_empty_log_starts_before_index_1_in_term_0() -> None:
@@ -107,6 +125,14 @@ def test_what_is_below_the_base_is_compacted_not_silently_skipped() -> None:
         log.truncate_from(5)
     assert log.term_at(5) == 2
     assert log.term_at(4) is None
+
+
+def test_what_storage_was_not_given_cannot_be_compacted() -> None:
+    """A snapshot covers applied entries, and those were handed over."""
+    log = RaftLog()
+    log.append(entry(1, 1))
+    with pytest.raises(InvalidLogIndex, match="storage has entries up to 0"):
+        log.compact(1)
 
 
 def test_a_digest_tells_any_two_different_payloads_apart() -> None:

@@ -276,7 +276,7 @@ def test_two_followers_can_commit_without_the_leaders_disk() -> None:
 def test_a_batch_of_proposals_travels_in_one_message_within_the_limits() -> None:
     """raft.md §1.1: max_entries_per_message; seed fault 17: unused."""
     cluster = Cluster(
-        3, settings=lambda node, ids: RaftNodeConfig(node, ids, max_entries_per_message=10, max_inflight_messages=2)
+        3, settings=lambda node, ids: RaftNodeConfig(node, ids, max_entries_per_message=10, max_inflight_msgs=2)
     )
     cluster.elect("n1")
     core = cluster.core("n1")

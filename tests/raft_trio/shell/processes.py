@@ -26,28 +26,37 @@ def free_addresses(count: int) -> list[str]:
 class Processes:
     """Three nodes and their settings files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, trace: bool, tls: bool) -> None:
+        """`tls`: certificates and keys of the nodes and ca.pem are in the folder."""
         self.members = dict(zip(("n1", "n2", "n3"), free_addresses(3), strict=True))
         self.folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         table = ", ".join(f'{node} = "{address}"' for node, address in self.members.items())
         for node in self.members:
-            text = f'node_id = "{node}"\ndata_dir = "{node}"\ntrace = "{node}.jsonl"\nmembers = {{ {table} }}\n'
-            (folder / f"{node}.toml").write_text(text)
+            lines = [f'node_id = "{node}"', f'data_dir = "{node}"', f"members = {{ {table} }}"]
+            if trace:
+                lines.append(f'trace = "{node}.jsonl"')
+            if tls:
+                lines.append(f'tls = {{ certificate = "{node}.pem", key = "{node}.key", authority = "ca.pem" }}')
+            (folder / f"{node}.toml").write_text("\n".join(lines))
 
-    def start(self) -> None:
-        for node in self.members:
+    def start(self, *nodes: str) -> None:
+        """The nodes named; all without names."""
+        for node in nodes or tuple(self.members):
             command = [sys.executable, "-m", "raft_trio", "serve", "--config", str(self.folder / f"{node}.toml")]
             with (self.folder / f"{node}.log").open("ab") as log:
                 self._running[node] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
-    def kill(self) -> None:
-        """SIGKILL to all, as if the machine had stopped running them."""
-        for process in self._running.values():
+    def kill(self, *nodes: str) -> None:
+        """SIGKILL to the nodes named, or to all, as if the machine had stopped running them."""
+        ended = [self._running.pop(node) for node in nodes or tuple(self._running)]
+        for process in ended:
             process.kill()
-        for process in self._running.values():
+        for process in ended:
             process.wait(timeout=5)
-        self._running.clear()
+
+    def pid(self, node: str) -> int:
+        return self._running[node].pid
 
     def stop(self) -> list[int]:
         """SIGTERM to all; their exit codes."""
@@ -59,9 +68,9 @@ class Processes:
 
 
 @contextmanager
-def processes(folder: Path) -> Iterator[Processes]:
+def processes(folder: Path, *, trace: bool = True, tls: bool = False) -> Iterator[Processes]:
     """Started, and gone at the end."""
-    cluster = Processes(folder)
+    cluster = Processes(folder, trace=trace, tls=tls)
     try:
         cluster.start()
         yield cluster

@@ -1,0 +1,1 @@
+"""What operators do beside serving: ask a cluster how it is, look into a log, cut a damaged one."""
