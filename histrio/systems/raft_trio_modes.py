@@ -58,14 +58,16 @@ def sessions_of(
 
     def session(process: int) -> Session:
         if not mode.retrying:
-            return RaftTrioSession(timeout_ns=timeout_ns, encoding=encoding, outcome=mode.outcome)
+            return RaftTrioSession(timeout_ns=timeout_ns, encoding=encoding)
         return RetryingSession(
             timeout_ns=timeout_ns,
             nodes=nodes,
             first=process,
             encoding=encoding,
-            outcome=mode.outcome,
             anew=mode.anew,
         )
 
-    return session
+    if bug is None or bug not in PLANTED:
+        return session
+    spoil = PLANTED[bug].client
+    return lambda process: spoil(session(process))
