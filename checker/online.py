@@ -437,9 +437,9 @@ class _Partition:
         if isinstance(state, Refused):
             return None
         foreign = number != operation.index
-        if state == one.state and foreign and opened.unseen.f not in self._unfaithful:
-            if not (opened.blind and one.must & opened.bit):
-                return None  # nothing is gained; what is not blind has seen the state
+        idle = state == one.state and foreign and opened.unseen.f not in self._unfaithful
+        if idle and not (opened.blind and one.must & opened.bit):
+            return None  # nothing is gained; what is not blind has seen the state
         must = one.must & ~opened.bit
         if self.model.traits(form).constant:
             for other in self._open.values():
