@@ -118,7 +118,7 @@ RETRIES = Hunt(
     workload="append",
     options={"client": "retrying"},
     nodes=3,
-    time_limit_s=3.0,
+    time_limit_s=2.0,
 )
 BLIND_RETRIES = replace(
     RETRIES,
@@ -131,8 +131,8 @@ SNAPSHOTS = Hunt(
     scenario="followers are cut off for 60 ms, one after the other, and need a snapshot each time",
     options={"snapshot_threshold": "2", "trailing_logs": "0"},
     nodes=3,
-    time_limit_s=3.2,
-    rate_hz=500.0,
+    time_limit_s=3.8,
+    rate_hz=600.0,
     concurrency=30,
 )
 SNAPSHOTS_IN_CHUNKS = replace(SNAPSHOTS, options={**SNAPSHOTS.options, "snapshot_chunk_bytes": "100"})
