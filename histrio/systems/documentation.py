@@ -1,4 +1,4 @@
-"""The tables of docs/bugs.md, made from the catalogue of planted bugs so that the page cannot say anything else."""
+"""The tables of docs/bugs.md, made from the catalogues of planted bugs so that the page cannot say anything else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from histrio.judge import BLACK_BOX
 from histrio.systems.system import Bug, Hunt
 
-__all__ = ["bugs_table", "scenarios_table"]
+__all__ = ["bugs_table", "scenarios_table", "workload_bugs_table"]
 
 
 def bugs_table(bugs: Iterable[Bug]) -> str:
@@ -15,11 +15,22 @@ def bugs_table(bugs: Iterable[Bug]) -> str:
     head = ("bug", "seen in the field", "what is different", "expected detectors", "profile", "plan")
     rows = _head(head)
     for bug in bugs:
-        detectors = ", ".join(f"**`{name}`**" if name in BLACK_BOX else f"`{name}`" for name in bug.detectors)
         plan = f"`{bug.hunt.plan}`" if bug.hunt else "drawn"
         profile = bug.hunt.options.get("profile", "hardened") if bug.hunt else "hardened"
-        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | {detectors} | {profile} | {plan} |")
+        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | {_detectors(bug)} | {profile} | {plan} |")
     return "\n".join(rows) + "\n"
+
+
+def workload_bugs_table(bugs: Iterable[tuple[Bug, str]]) -> str:
+    """(bug, workload that shows it) as a Markdown table; detectors as in `bugs_table`."""
+    rows = _head(("bug", "seen in the field", "what is different", "workload", "expected detectors"))
+    for bug, workload in bugs:
+        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | `{workload}` | {_detectors(bug)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _detectors(bug: Bug) -> str:
+    return ", ".join(f"**`{name}`**" if name in BLACK_BOX else f"`{name}`" for name in bug.detectors)
 
 
 def scenarios_table(bugs: Iterable[Bug]) -> str:
