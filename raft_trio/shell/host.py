@@ -121,6 +121,7 @@ class _Host:
     async def run(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
         """Starts the node and everything around it; raises why the node ended itself."""
         self._node.start(now_ns(), self._directory)
+        self._wake_at_ns = now_ns()
         self._turn()
         self._raise_failure()
         self._directory.fill_last(SEGMENT_SUFFIX, self._segment_bytes)
@@ -155,6 +156,7 @@ class _Host:
         node = self._node
         now = now_ns()
         if now >= self._wake_at_ns:
+            self._note_lateness(now - self._wake_at_ns)
             node.wake(now)
         while self._failure is None:
             done = self._carry_out(node.flush(now))
@@ -238,9 +240,7 @@ class _Host:
             self._arm()
             with self._alarm:
                 await trio.sleep_forever()
-            late_ns = now_ns() - self._wake_at_ns
-            if late_ns >= 0:
-                self._note_lateness(late_ns)
+            if now_ns() >= self._wake_at_ns:
                 self._poller.serve()  # what came in while we were held up may be the heartbeat that is missed
                 self._turn()
 
