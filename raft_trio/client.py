@@ -27,6 +27,7 @@ from raft_trio.messages import (
     Refusal,
     Refused,
     SessionOpened,
+    StatusReport,
     Submit,
 )
 from raft_trio.shell.settings import parse_address
@@ -148,7 +149,7 @@ class RaftClient:
                         break
                     case Refused(leader=leader):
                         await self._turn_to(leader)
-                    case OutcomeUnknown() | None:
+                    case OutcomeUnknown() | StatusReport() | None:
                         await self._turn_to(None)
                 await trio.sleep(_RETRY_S)
         if attempts.unanswered:
