@@ -16,7 +16,7 @@ from checker.commit_rules import (
     QuorumDurable,
     StateMachineSafety,
 )
-from checker.election_rules import ElectionSafety, MonotoneTerm, OneVotePerTerm
+from checker.election_rules import ElectedByQuorum, ElectionSafety, MonotoneTerm, OneVotePerTerm
 from checker.log_rules import LeaderAppendOnly, LogMatching, SyncedDurable, TraceForm
 from checker.records import CheckResult, TraceLine
 from checker.trace_view import Rule, read_trace
@@ -36,6 +36,7 @@ TRACE_RULES: Mapping[str, Callable[[], Rule]] = {
     "leader-append-only": LeaderAppendOnly,
     "synced-durable": SyncedDurable,
     "quorum-durable": QuorumDurable,
+    "elected-by-quorum": ElectedByQuorum,
     "trace-form": TraceForm,
 }
 """Name of a rule's result -> a fresh rule. The gravest first: the first violated one names a run's signature."""
