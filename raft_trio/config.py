@@ -26,7 +26,8 @@ class RaftNodeConfig:
 
     node_id: NodeId
     cluster_members: tuple[NodeId, ...]
-    """All members at bootstrap, this node among them."""
+    """All members at bootstrap, this node among them; what the log says counts after that. None for a node that joins a
+    cluster: it waits until a leader makes it a member."""
     election_timeout_min_ns: int = 150 * MS
     election_timeout_max_ns: int = 300 * MS
     """Timeouts are drawn anew, uniformly and inclusively, each time the timer is set (Raft §5.2, §9.3)."""
@@ -72,7 +73,7 @@ class RaftNodeConfig:
         self._check_timeouts()
 
     def _check_members(self) -> None:
-        for member in self.cluster_members:
+        for member in (self.node_id, *self.cluster_members):
             if not member or len(member) > ID_LENGTH_MAX or not member.isprintable() or " " in member:
                 raise ConfigError(
                     f"{member!r} is not a node id",
@@ -85,11 +86,11 @@ class RaftNodeConfig:
                 why="a quorum counts nodes, not names",
                 fix="name each member once",
             )
-        if self.node_id not in self.cluster_members:
+        if self.cluster_members and self.node_id not in self.cluster_members:
             raise ConfigError(
                 f"node_id {self.node_id!r} is not among cluster_members",
                 why="cluster_members lists all members, this node included",
-                fix=f"add {self.node_id!r} to cluster_members",
+                fix=f"add {self.node_id!r} to cluster_members, or leave it empty for a node that joins a cluster",
             )
 
     def _check_positive(self) -> None:

@@ -50,6 +50,7 @@ def become_leader(state: CoreState, now_ns: int) -> None:
     state.leader = state.node
     state.ballot = ()
     state.uncommitted_bytes = 0
+    state.lease_is_void = False
     following = state.log.last_index + 1
     state.progress = {peer: Progress(next_index=following, heard_ns=now_ns) for peer in state.peers}
     state.heartbeat_due_ns = now_ns + state.config.heartbeat_interval_ns
@@ -77,5 +78,6 @@ def _stop_leading(state: CoreState, now_ns: int) -> None:
     """
     state.reset_election_timer(now_ns)
     state.progress = {}
+    state.transfer = None
     state.uncommitted_bytes = 0
     state.lost_leadership = True
