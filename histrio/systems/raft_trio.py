@@ -34,6 +34,8 @@ DEFAULT_OPERATION_TIMEOUT_NS = 1000 * MS  # three of the longest elections: a cl
 
 _OPTIONS: Mapping[str, str] = {
     "profile": "`hardened` (default) or `paper`: without pre-vote, check-quorum, stickiness and no-op",
+    "lease_reads": "`on`: leaders answer reads without asking while they hold a lease; default off",
+    "members": "how many of the nodes form the cluster at first; the others wait to be added; default all",
     "snapshot_threshold": "a node takes a snapshot after so many applied entries; default 10000",
     "trailing_logs": "entries kept in the log below a snapshot; default 5000",
     "snapshot_chunk_bytes": "a snapshot travels in chunks of so many bytes; default 65536",
@@ -41,6 +43,9 @@ _OPTIONS: Mapping[str, str] = {
     "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_OPERATION_TIMEOUT_NS // MS}",
 }
 
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {"profile": ("hardened", "paper"), "lease_reads": ("on", "off")}
+"""Every other option is a whole number."""
 
 _NUMBERS: Mapping[str, str] = {
     "snapshot_threshold": "snapshot_threshold",
@@ -60,32 +65,15 @@ class RaftTrio:
     options = _OPTIONS
 
     def check_options(self, options: Mapping[str, str]) -> None:
-        """Refuse what is not an option, a profile or a number."""
+        """Refuse what is not an option, or not a value of one."""
         for name, value in options.items():
-            if name not in _OPTIONS:
-                raise UsageProblem(
-                    f"raft_trio has no option {name!r}",
-                    why="--system-option passes options to the system under test",
-                    fix=suggestion(name, _OPTIONS),
-                )
-            if name == "profile" and value not in ("hardened", "paper"):
-                raise UsageProblem(
-                    f"profile={value!r} is not a profile of raft_trio",
-                    why="a profile names a set of Raft's optional defences",
-                    fix=suggestion(value, ("hardened", "paper")),
-                )
-            if name == "operation_timeout_ms" and not (value.isdecimal() and int(value) > 0):
-                raise UsageProblem(
-                    f"operation_timeout_ms={value!r} is not a positive whole number",
-                    why="it is a duration in milliseconds",
-                    fix="for example --system-option operation_timeout_ms=1000",
-                )
-            if name in _NUMBERS and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
-                raise UsageProblem(
-                    f"{name}={value!r} is not a positive whole number",
-                    why=_OPTIONS[name],
-                    fix=f"for example --system-option {name}=50",
-                )
+            _check_option(name, value)
+        if options.get("profile") == "paper" and options.get("lease_reads") == "on":
+            raise UsageProblem(
+                "profile=paper and lease_reads=on exclude each other",
+                why="a lease is a promise of voters to ignore others for a while, which plain Raft does not know",
+                fix="leave one of the two away",
+            )
 
     def simulated(
         self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
@@ -95,14 +83,35 @@ class RaftTrio:
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
         timeout_ns = int(options.get("operation_timeout_ms", DEFAULT_OPERATION_TIMEOUT_NS // MS)) * MS
 
-        numbers: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
+        settings: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
+        settings["lease_reads"] = options.get("lease_reads") == "on"
+        bootstrap = nodes[: int(options.get("members", len(nodes)))]
 
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
-            config = replace(configure(node_id=name, cluster_members=nodes), **numbers)
+            members = bootstrap if name in bootstrap else ()
+            config = replace(configure(node_id=name, cluster_members=members), **settings)
             return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
 
         return SimulatedSystem(
             node=node, translate=translate, session=lambda process: RaftTrioSession(timeout_ns=timeout_ns)
+        )
+
+
+def _check_option(name: str, value: str) -> None:
+    if name not in _OPTIONS:
+        raise UsageProblem(
+            f"raft_trio has no option {name!r}",
+            why="--system-option passes options to the system under test",
+            fix=suggestion(name, _OPTIONS),
+        )
+    choices = _CHOICES.get(name)
+    if choices is not None and value not in choices:
+        raise UsageProblem(f"{name}={value!r} is none of {', '.join(choices)}", fix=suggestion(value, choices))
+    if choices is None and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
+        raise UsageProblem(
+            f"{name}={value!r} is not a positive whole number",
+            why=_OPTIONS[name],
+            fix=f"for example --system-option {name}=50",
         )
 
 
