@@ -37,7 +37,16 @@ from checker.watching import check_watching
 from histrio.store import RunDirectory
 from workloads.registry import workload_named
 
-__all__ = ["BLACK_BOX", "CHECKS", "WHITE_BOX", "WORKLOAD_RULES", "Check", "RunFiles", "judge", "judge_files"]
+__all__ = [
+    "BLACK_BOX",
+    "CHECKS",
+    "WHITE_BOX",
+    "WORKLOAD_RULES",
+    "Check",
+    "RunFiles",
+    "judge",
+    "judge_files",
+]
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,8 @@ def _bite(files: RunFiles) -> Sequence[CheckResult]:
 def _availability(files: RunFiles) -> Sequence[CheckResult]:
     end_ns = files.history.lines[-1].time_ns if files.history.lines else 0
     windows = consequence_windows(summarize_faults(files.faults), end_ns)
-    return [check_availability(files.history.operations, files.run.phases, windows)]
+    simulated = files.run.environment == "sim"
+    return [check_availability(files.history.operations, files.run.phases, windows, simulated=simulated)]
 
 
 def _liveness(files: RunFiles) -> Sequence[CheckResult]:

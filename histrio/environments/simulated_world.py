@@ -116,7 +116,9 @@ class SimulatedWorld:
         return Conducted(
             phases=self._engine.phases,
             exits=tuple(
-                NodeExit(node=left.name, time_ns=left.time_ns, reason=left.reason) for left in simulation.exits
+                NodeExit(node=left.name, time_ns=left.time_ns, reason=left.reason)
+                for left in simulation.exits
+                if not (left.disk_at_fault and self._system.blames_disk(left.reason))
             ),
             end=RunEnd(
                 time_ns=simulation.now_ns,
