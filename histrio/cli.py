@@ -34,7 +34,7 @@ from histrio.config import (
     unknown_variables,
 )
 from histrio.doctor import capabilities_text, probe
-from histrio.errors import UsageProblem
+from histrio.errors import EX_HARNESS, UsageProblem
 from histrio.settings import SETTINGS, Setting, duration_s
 from histrio.trial import TrialSpec
 from histrio.version import VERSION
@@ -301,13 +301,27 @@ def _list(call: Call, schema: bool, as_json: bool) -> int:
 
 @commands.command("doctor", short_help="print what this machine can do")
 @_json
+@click.option("--clean", is_flag=True, help="Remove what killed runs left: containers, networks, mounts, rules.")
 @_debug
 @click.pass_obj
-def _doctor(call: Call, as_json: bool) -> int:
-    """Print what this machine can do. Changes nothing and always exits with 0."""
+def _doctor(call: Call, as_json: bool, clean: bool) -> int:
+    """Print what this machine can do. Changes nothing without --clean and exits with 0, with 70 if something stays."""
+    if clean:
+        return _clean(call)
     capabilities = probe(call.services.catalogue().environments, store=TrialSpec().store)
     call.answer(json_text(capabilities) if as_json else capabilities_text(capabilities))
     return 0
+
+
+def _clean(call: Call) -> int:
+    from histrio.cleaning import remove_leftovers
+
+    removed = remove_leftovers()
+    for what, gone in removed:
+        call.answer(f"{'removed' if gone else 'could not remove'}  {what}")
+    if not removed:
+        call.answer("nothing of ours is left on this machine")
+    return 0 if all(gone for _, gone in removed) else EX_HARNESS
 
 
 @commands.group("image", short_help="the image of --env docker")

@@ -130,7 +130,8 @@ def _bite(files: RunFiles) -> Sequence[CheckResult]:
 def _availability(files: RunFiles) -> Sequence[CheckResult]:
     end_ns = files.history.lines[-1].time_ns if files.history.lines else 0
     windows = fault_windows(summarize_faults(files.faults), end_ns)
-    return [check_availability(files.history.operations, files.run.phases, windows)]
+    simulated = files.run.environment == "sim"
+    return [check_availability(files.history.operations, files.run.phases, windows, simulated=simulated)]
 
 
 def _liveness(files: RunFiles) -> Sequence[CheckResult]:

@@ -18,8 +18,8 @@ def bugs_table(bugs: Iterable[Bug]) -> str:
         detectors = ", ".join(f"**`{name}`**" if name in BLACK_BOX else f"`{name}`" for name in bug.detectors)
         plan = f"`{bug.hunt.plan}`" if bug.hunt.plan else bug.hunt.scenario
         profile = bug.hunt.options.get("profile", "hardened")
-        where = f"{bug.hunt.workload} | {profile} | {plan}"
-        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | {detectors} | {where} |")
+        cells = (f"`{bug.name}`", bug.reference, bug.change, detectors, bug.hunt.workload, profile, plan)
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from checker.records import AnyTraceEvent
+from histrio.simulation.buggify import Buggify
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
 
@@ -60,6 +61,8 @@ class SimulatedSystem:
     """The node's own trace event -> the record of the run (the trace decoder), for who wants to look at it."""
     session: Callable[[int], Session]
     """process -> the sans-IO half of its client."""
+    blames_disk: Callable[[str], bool] = lambda reason: False
+    """Whether a node that ended itself for this reason blames its disk. If the disk was at fault, it did right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +149,12 @@ class System(Protocol):
         options: Mapping[str, str],
         bug: str | None,
         workload: str = "register",
+        buggify: Buggify | None = None,
     ) -> SimulatedSystem:
-        """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`."""
+        """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`.
+
+        buggify: unlikely things to do, if any.
+        """
         ...
 
     def deployed(
@@ -159,5 +166,8 @@ class System(Protocol):
         bug: str | None,
         workload: str = "register",
     ) -> DeployedSystem | None:
-        """Prepare a run on real processes; None: the system exists in the simulator only."""
+        """Prepare a run on real processes, with clients that speak `workload`.
+
+        None: the system exists in the simulator only.
+        """
         ...
