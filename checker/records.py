@@ -89,6 +89,8 @@ class FaultPlanned(msgspec.Struct, frozen=True, kw_only=True, tag_field="event",
     for_ns: int
     target: Any = None
     params: dict[str, Any] = {}
+    evidence: tuple[str, ...] = ()
+    """Counts any of which above zero shows an effect; empty: any count does."""
 
 
 class FaultApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="applied"):

@@ -88,6 +88,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """The calling node; None: a client."""
     incarnation: int = 0
     """How often the calling node has started, this start included."""
+    address: str = ""
+    """Where the calling node can be called back, so that a cluster it wants to join learns of it."""
 
 
 HELLO = msgspec.msgpack.Decoder(Hello)

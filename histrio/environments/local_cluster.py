@@ -112,6 +112,10 @@ class LocalCluster:
         """The folder of its configuration, trace and log."""
         return self._folder / node / "records"
 
+    def as_seen(self, node: str, path: Path) -> str:
+        """The same files for all."""
+        return str(path.resolve())
+
     def trace(self, node: str) -> Path | None:
         """The file it appends its trace to."""
         name = self._launches[node].trace

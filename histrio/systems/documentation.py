@@ -1,4 +1,4 @@
-"""The tables of docs/bugs.md, made from the catalogues of planted bugs so that the page cannot say anything else."""
+"""The tables of docs/bugs.md, made from the catalogue of planted bugs so that the page cannot say anything else."""
 
 from __future__ import annotations
 
@@ -7,37 +7,27 @@ from collections.abc import Iterable
 from histrio.judge import BLACK_BOX
 from histrio.systems.system import Bug, Hunt
 
-__all__ = ["bugs_table", "scenarios_table", "workload_bugs_table"]
+__all__ = ["bugs_table", "scenarios_table"]
 
 
 def bugs_table(bugs: Iterable[Bug]) -> str:
     """All bugs as a Markdown table; detectors that believe nothing the system says of itself are bold."""
-    head = ("bug", "seen in the field", "what is different", "expected detectors", "profile", "plan")
+    head = ("bug", "seen in the field", "what is different", "expected detectors", "workload", "profile", "plan")
     rows = _head(head)
     for bug in bugs:
-        plan = f"`{bug.hunt.plan}`" if bug.hunt else "drawn"
-        profile = bug.hunt.options.get("profile", "hardened") if bug.hunt else "hardened"
-        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | {_detectors(bug)} | {profile} | {plan} |")
+        detectors = ", ".join(f"**`{name}`**" if name in BLACK_BOX else f"`{name}`" for name in bug.detectors)
+        plan = f"`{bug.hunt.plan}`" if bug.hunt.plan else bug.hunt.scenario
+        profile = bug.hunt.options.get("profile", "hardened")
+        cells = (f"`{bug.name}`", bug.reference, bug.change, detectors, bug.hunt.workload, profile, plan)
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
-
-
-def workload_bugs_table(bugs: Iterable[tuple[Bug, str]]) -> str:
-    """(bug, workload that shows it) as a Markdown table; detectors as in `bugs_table`."""
-    rows = _head(("bug", "seen in the field", "what is different", "workload", "expected detectors"))
-    for bug, workload in bugs:
-        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | `{workload}` | {_detectors(bug)} |")
-    return "\n".join(rows) + "\n"
-
-
-def _detectors(bug: Bug) -> str:
-    return ", ".join(f"**`{name}`**" if name in BLACK_BOX else f"`{name}`" for name in bug.detectors)
 
 
 def scenarios_table(bugs: Iterable[Bug]) -> str:
     """What each saved plan does, and the trial it belongs to."""
     hunts: dict[str, Hunt] = {}
     for bug in bugs:
-        if bug.hunt is not None:
+        if bug.hunt.plan:
             hunts.setdefault(bug.hunt.plan, bug.hunt)
     rows = _head(("plan", "what happens", "nodes", "clients", "rate", "length"))
     for name, hunt in hunts.items():

@@ -16,7 +16,8 @@ from msgspec.structs import astuple
 from checker import records
 from histrio.config import suggestion
 from histrio.errors import UsageProblem
-from histrio.simulation.node import Address, Effects, Send
+from histrio.simulation.buggify import Buggify
+from histrio.simulation.node import Address
 from histrio.systems.raft_trio_encoding import ENCODINGS
 from histrio.systems.raft_trio_modes import (
     BUGS,
@@ -25,13 +26,10 @@ from histrio.systems.raft_trio_modes import (
     build_of,
     sessions_of,
 )
+from histrio.systems.raft_trio_simulated import BuggifiedRaftNode, SimulatedRaftNode, with_early_snapshots
 from histrio.systems.system import Bug, DeployedSystem, SimulatedSystem
 from raft_trio import trace
-from raft_trio.build import Build
 from raft_trio.config import RaftNodeConfig
-from raft_trio.files import FileExecutor
-from raft_trio.messages import PeerFrame
-from raft_trio.node import Node
 
 __all__ = ["RAFT_TRIO", "RaftTrio", "SimulatedRaftNode", "translate"]
 
@@ -104,6 +102,7 @@ class RaftTrio:
         options: Mapping[str, str],
         bug: str | None,
         workload: str = "register",
+        buggify: Buggify | None = None,
     ) -> SimulatedSystem:
         """The build, its configuration and its clients for one simulated run."""
         build = build_of(bug)
@@ -113,9 +112,14 @@ class RaftTrio:
 
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
             config = replace(configure(node_id=name, cluster_members=nodes), **numbers)
-            return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
+            random = Random(f"{seed}/node/{name}/{incarnation}")
+            if buggify is None:
+                return SimulatedRaftNode(name, incarnation, config, build, random)
+            if buggify.is_active("early-snapshots"):
+                config = with_early_snapshots(config)
+            return BuggifiedRaftNode(name, incarnation, config, build, random, buggify.of(name, incarnation))
 
-        return SimulatedSystem(node=node, translate=translate, session=session)
+        return SimulatedSystem(node=node, translate=translate, session=session, blames_disk=_blames_disk)
 
     def deployed(
         self,
@@ -134,35 +138,9 @@ class RaftTrio:
         return deploy(bug=bug, profile=options.get("profile", "hardened"), session=session)
 
 
-class SimulatedRaftNode:
-    """One incarnation of a raft_trio node as the simulator wants it (`SimNode`)."""
-
-    def __init__(self, name: Address, incarnation: int, config: RaftNodeConfig, build: Build, random: Random) -> None:
-        self._node = node = Node(name, incarnation, config, build, random)
-        self.start: Callable[[int, FileExecutor], None] = node.start
-        self.io_done = node.io_done
-        self.wake = node.wake
-        self.disconnected = node.disconnected
-
-    def deliver(self, now_ns: int, source: Address, payload: Any) -> None:
-        """Peers send frames, clients requests."""
-        if type(payload) is PeerFrame:
-            self._node.frame(now_ns, payload)
-        else:
-            self._node.request(now_ns, source, payload)
-
-    def flush(self, now_ns: int) -> Effects:
-        """One flush of the node in the simulator's words."""
-        out = self._node.flush(now_ns)
-        frames, replies = out.frames, out.replies
-        return Effects(
-            [Send(peer, frame, type(frame.messages[0]).__name__) for peer, frame in frames] if frames else (),
-            [Send(connection, reply, type(reply).__name__) for connection, reply in replies] if replies else (),
-            out.batches,
-            out.wake_at_ns,
-            out.trace,
-            out.failed,
-        )
+def _blames_disk(reason: str) -> bool:
+    """The node's words for a batch of its log that failed, and for a log that it cannot read or trust."""
+    return reason.startswith(("batch ", "cannot start: "))
 
 
 _RECORDS: Mapping[type, Callable[..., records.AnyTraceEvent]] = {

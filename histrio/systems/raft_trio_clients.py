@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from histrio.systems.raft_trio_hunts import BLIND_RETRIES, RETRIES
 from histrio.systems.system import Bug
 from raft_trio.build import Build
 
@@ -52,6 +53,7 @@ _CATALOGUE = (
             reference="K6; jetcd's retries found by Jepsen, etcd #14890",
             change="a client that got no answer sends its command again as a new one",
             detectors=("linearizability",),
+            hunt=BLIND_RETRIES,
         ),
         ClientMode(retrying=True, anew=True),
         "counter",
@@ -62,6 +64,7 @@ _CATALOGUE = (
             reference="K1; thesis §6.3",
             change="nodes carry a command out again each time that a retrying client's copy of it is committed",
             detectors=("linearizability",),
+            hunt=RETRIES,
         ),
         ClientMode(retrying=True),
         "append",

@@ -30,7 +30,7 @@ _PAPER = "pre_vote = false\ncheck_quorum = false\nstickiness = false\nnoop_on_el
 
 
 def deploy(*, bug: str | None, profile: str, session: Callable[[int], Session]) -> DeployedSystem:
-    """The build that `bug` names, configured as `profile` says, with clients that drive the sessions given."""
+    """The build that `bug` names, configured as `profile` says. session: process -> what its client drives."""
 
     def launch(place: NodePlace, addresses: Mapping[str, str]) -> Launch:
         config = f"{place.records}/{_CONFIG}"

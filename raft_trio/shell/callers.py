@@ -67,10 +67,10 @@ class Inputs(Protocol):
 class Callers:
     """All of them."""
 
-    def __init__(self, settings: Settings, peers: Callable[[], frozenset[NodeId]], inputs: Inputs) -> None:
-        """`peers` are the other members at this time: nobody else may speak as a node."""
+    def __init__(self, settings: Settings, introduce: Callable[[NodeId, str], str], inputs: Inputs) -> None:
+        """`introduce` is asked about every node that calls, with its address: why it may not, or an empty string."""
         self.settings = settings
-        self.peers = peers
+        self.introduce = introduce
         self.inputs = inputs
         self.partial_bytes = 0
         self._calls: dict[int, _Call] = {}
@@ -283,11 +283,9 @@ class _Call:
             return f"it means cluster {hello.cluster!r}, this is {callers.settings.cluster!r}"
         if hello.node is None:
             return ""
-        if hello.node not in callers.peers():
-            return f"{hello.node!r} is no other member"
         if callers.settings.tls is not None and hello.node not in self.connection.certificate_names():
             return f"its certificate does not name {hello.node!r}"
-        return ""
+        return callers.introduce(hello.node, hello.address)
 
     def _requests(self, now: int) -> int:
         """How many there were."""

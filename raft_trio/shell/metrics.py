@@ -37,6 +37,8 @@ class Numbers:
     """In which this node stood, with a term of its own; asking before (pre-vote) does not count."""
     terms_led: int
     read_rounds: int
+    held_up: int
+    """Times the process did not run when it should have."""
     clients: int
     connections_refused: int
 
@@ -69,6 +71,7 @@ def _counters(numbers: Numbers) -> Iterator[str]:
     yield from _metric("raft_terms_led_total", "counter", "elections won", {"": numbers.terms_led})
     refused = {"": numbers.connections_refused}
     yield from _metric("raft_connections_refused_total", "counter", "connections hung up on", refused)
+    yield from _metric("raft_held_up_total", "counter", "times the process ran late", {"": numbers.held_up})
     yield from _metric("raft_syncs_in_thread_total", "counter", "slow syncs", {"": numbers.syncs_in_thread})
 
 

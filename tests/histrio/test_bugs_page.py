@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from histrio.systems.documentation import bugs_table, scenarios_table, workload_bugs_table
-from histrio.systems.raft_trio_bugs import PLANTED
-from histrio.systems.raft_trio_clients import BROKEN_CLIENTS
-from histrio.systems.raft_trio_machines import BROKEN_MACHINES
+from histrio.systems.documentation import bugs_table, scenarios_table
+from histrio.systems.raft_trio import RAFT_TRIO
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "bugs.md"
-BUGS = [planted.bug for planted in PLANTED.values()]
+BUGS = tuple(RAFT_TRIO.bugs.values())
 
 
 def between(begin: str, end: str) -> str:
@@ -19,12 +17,6 @@ def between(begin: str, end: str) -> str:
 
 def test_the_page_shows_every_planted_bug() -> None:
     assert between("bugs", "end of bugs") == bugs_table(BUGS)
-
-
-def test_the_page_shows_every_broken_client_and_machine() -> None:
-    clients = [(broken.bug, broken.workload) for broken in BROKEN_CLIENTS.values()]
-    machines = [(broken.bug, broken.workload) for broken in BROKEN_MACHINES.values()]
-    assert between("workload bugs", "end of workload bugs") == workload_bugs_table([*clients, *machines])
 
 
 def test_the_page_shows_every_scenario() -> None:

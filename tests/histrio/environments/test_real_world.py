@@ -227,7 +227,7 @@ async def test_a_mechanism_that_fails_ends_the_run_and_everything_is_removed(
 
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         await run.conduct(make)
-    assert [text for _, text in run.notes].count("close mechanism") == 3
+    assert [text for _, text in run.notes].count("close mechanism") == 1
     assert run.opener.removed
 
 
@@ -242,9 +242,9 @@ async def test_a_run_that_is_broken_off_closes_everything_and_says_how_far_it_ca
     conducted = run.world.conducted(2)
     assert (conducted.end.reason, conducted.signal) == ("interrupted", 2)
     assert [phase.name for phase in conducted.phases] == ["settle", "load"]
-    assert [text for _, text in run.notes].count("close mechanism") == 3
+    assert [text for _, text in run.notes].count("close mechanism") == 1
     opened, closed = (sum(text.startswith(word) for _, text in run.notes) for word in ("open ", "close "))
-    assert opened == closed - 3
+    assert opened == closed - 1
     assert run.opener.removed
     History(run.history())
 
