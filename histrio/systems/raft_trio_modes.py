@@ -58,16 +58,14 @@ def sessions_of(
 
     def session(process: int) -> Session:
         if not mode.retrying:
-            return RaftTrioSession(timeout_ns=timeout_ns, encoding=encoding)
+            return RaftTrioSession(timeout_ns=timeout_ns, encoding=encoding, outcome=mode.outcome)
         return RetryingSession(
             timeout_ns=timeout_ns,
             nodes=nodes,
             first=process,
             encoding=encoding,
+            outcome=mode.outcome,
             anew=mode.anew,
         )
 
-    if bug is None or bug not in PLANTED:
-        return session
-    spoil = PLANTED[bug].client
-    return lambda process: spoil(session(process))
+    return session
