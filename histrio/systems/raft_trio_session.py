@@ -19,6 +19,7 @@ from raft_trio.messages import (
     Query,
     Refused,
     SessionOpened,
+    StatusReport,
     Submit,
 )
 from workloads.errors import outcome_of
@@ -73,6 +74,8 @@ class RaftTrioSession:
                 return self._fail(reason.value)
             case OutcomeUnknown():
                 return self._fail("outcome-unknown")
+            case StatusReport():
+                raise AssertionError("nobody asked for a status")
             case _:
                 assert_never(reply)
 
