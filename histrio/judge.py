@@ -37,16 +37,7 @@ from checker.watching import check_watching
 from histrio.store import RunDirectory
 from workloads.registry import workload_named
 
-__all__ = [
-    "BLACK_BOX",
-    "CHECKS",
-    "WHITE_BOX",
-    "WORKLOAD_RULES",
-    "Check",
-    "RunFiles",
-    "judge",
-    "judge_files",
-]
+__all__ = ["BLACK_BOX", "CHECKS", "WHITE_BOX", "WORKLOAD_RULES", "Check", "RunFiles", "judge", "judge_files"]
 
 
 @dataclass(frozen=True)

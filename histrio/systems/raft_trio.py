@@ -26,7 +26,7 @@ from histrio.systems.raft_trio_modes import (
     build_of,
     sessions_of,
 )
-from histrio.systems.raft_trio_simulated import BuggifiedRaftNode, SimulatedRaftNode
+from histrio.systems.raft_trio_simulated import BuggifiedRaftNode, SimulatedRaftNode, with_early_snapshots
 from histrio.systems.system import Bug, DeployedSystem, SimulatedSystem
 from raft_trio import trace
 from raft_trio.config import RaftNodeConfig
@@ -115,6 +115,8 @@ class RaftTrio:
             random = Random(f"{seed}/node/{name}/{incarnation}")
             if buggify is None:
                 return SimulatedRaftNode(name, incarnation, config, build, random)
+            if buggify.is_active("early-snapshots"):
+                config = with_early_snapshots(config)
             return BuggifiedRaftNode(name, incarnation, config, build, random, buggify.of(name, incarnation))
 
         return SimulatedSystem(node=node, translate=translate, session=session, blames_disk=_blames_disk)

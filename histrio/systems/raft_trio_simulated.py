@@ -17,6 +17,8 @@ from raft_trio.files import FileBatch, FileExecutor
 from raft_trio.messages import (
     AppendEntriesRequest,
     AppendEntriesResponse,
+    InstallSnapshotRequest,
+    InstallSnapshotResponse,
     Message,
     PeerFrame,
     RequestVoteRequest,
@@ -24,7 +26,7 @@ from raft_trio.messages import (
 )
 from raft_trio.node import Node
 
-__all__ = ["BUGGIFY_POINTS", "BuggifiedRaftNode", "SimulatedRaftNode"]
+__all__ = ["BUGGIFY_POINTS", "BuggifiedRaftNode", "SimulatedRaftNode", "with_early_snapshots"]
 
 MS = 1_000_000
 LATE_WRITE_NS = 10 * MS  # several syncs: what is promised before it is durable has time to do harm
@@ -66,6 +68,8 @@ _MESSAGE_KINDS: Mapping[type, str] = {
     AppendEntriesResponse: "append-response",
     RequestVoteRequest: "vote-request",
     RequestVoteResponse: "vote-response",
+    InstallSnapshotRequest: "snapshot-request",
+    InstallSnapshotResponse: "snapshot-response",
 }
 """Messages that a fault may filter (`nemesis.kinds.MESSAGES`); others go by the names of their types."""
 
@@ -93,6 +97,8 @@ def _size(frame: PeerFrame) -> int:
         if type(message) is AppendEntriesRequest:
             for entry in message.entries:
                 total += _ENTRY_BYTES + len(entry.data)
+        elif type(message) is InstallSnapshotRequest:
+            total += len(message.data)
     return total
 
 
@@ -100,6 +106,8 @@ BUGGIFY_POINTS: Mapping[str, str] = {
     "one-entry-per-message": "an incarnation sends one entry per append",
     "one-append-in-flight": "an incarnation waits for each append to be answered",
     "early-elections": "an incarnation waits for leaders no longer than two heartbeats",
+    "early-snapshots": "all nodes take a snapshot every 40 entries, keep 8 below it, and send it in chunks of 256 "
+    "bytes; their logs lie in files of 4 KiB",
     "split-frames": "a flush leaves as one unit per message",
     "late-writes": "a flush's writes reach the disk 10 ms later, with those of the flushes until then",
     "early-wake": "a node is woken halfway to the time it asked for",
@@ -156,6 +164,11 @@ class BuggifiedRaftNode(SimulatedRaftNode):
     def _io_done(self, now_ns: int, token: int, error: OSError | None) -> None:
         self._outstanding -= 1
         self._told(now_ns, token, error)
+
+
+def with_early_snapshots(config: RaftNodeConfig) -> RaftNodeConfig:
+    """The settings under `early-snapshots`: of all nodes or of none, as one would configure a cluster."""
+    return replace(config, snapshot_threshold=40, trailing_logs=8, snapshot_chunk_size=256, wal_segment_bytes=4096)
 
 
 def _unlikely(config: RaftNodeConfig, fires: Points) -> RaftNodeConfig:
