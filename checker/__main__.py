@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", metavar="S", type=float, help="wall-clock limit per file; none by default")
     parser.add_argument("--brief", action="store_true", help="do not look for the smallest contradiction")
+    parser.add_argument("--first", action="store_true", help="end with the first key that is invalid")
     parser.add_argument("--json", action="store_true", help="one JSON object per file on stdout")
     return parser
 
@@ -69,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"warning: {warning}", file=sys.stderr)
             start = implied_start(loaded, model) if options.initial is None else model
             try:
-                result = check_history(loaded.history, start, budget=budget, explain=not options.brief)
+                result = check_history(
+                    loaded.history, start, budget=budget, explain=not options.brief, every_key=not options.first
+                )
             except IllFormedHistory as error:
                 raise locate(path, loaded, error) from error
             _print(path, result, as_json=options.json)

@@ -6,8 +6,8 @@ what `checker.partition` asks of either (`Subject`), and the pure Python one's a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from checker import native
@@ -41,6 +41,8 @@ class PassEnd:
     """Only after LINEARIZED."""
     stuck: Callable[[], Stuck | None]
     """Only otherwise; None if nothing had to be placed."""
+    uses: Callable[[], list[tuple[Operation, int]]]
+    """Only after LINEARIZED: each use of a crashed operation, and the step in which it took effect."""
 
 
 class Subject(Protocol):
@@ -76,8 +78,9 @@ class Subject(Protocol):
     def run(self, how: Pass, meter: Meter, begin: int = 0) -> PassEnd:
         """Search once. begin: the step at which a late pass begins. Raises ModelError for a wrong hint."""
 
-    def relaxed(self) -> Subject:
-        """With only the first crashed operation of each class, which a relaxed pass may use repeatedly."""
+    def relaxed(self, exact: frozenset[Hashable]) -> Subject:
+        """With only the first crashed operation of each class, which a relaxed pass may use repeatedly. exact: labels
+        of classes that are left as they are."""
 
     def within(self, horizon: int) -> Subject:
         """With crashed operations given up `horizon` steps after their call."""
@@ -147,10 +150,18 @@ class PythonSubject:
                 return Stuck(problem.operations[problem.steps[end.step].returning], (), end.step, late=True)
             return _stuck(problem, transitions, end, relaxed=self._is_relaxed) if problem.steps else None
 
-        return PassEnd(end.ending, end.step, order, stuck)
+        def uses() -> list[tuple[Operation, int]]:
+            found, trail = [], end.trail
+            while trail is not None:
+                trail, number, step = trail
+                if problem.deadlines[number] == NEVER:
+                    found.append((problem.operations[number], step))
+            return found[::-1]
 
-    def relaxed(self) -> Subject:
-        problem, transitions = relax(self._all, self._model)
+        return PassEnd(end.ending, end.step, order, stuck, uses)
+
+    def relaxed(self, exact: frozenset[Hashable]) -> Subject:
+        problem, transitions = relax(self._all, self._model, exact)
         return PythonSubject(self._all, self._model, problem, transitions, is_relaxed=True)
 
     def within(self, horizon: int) -> Subject:
@@ -164,18 +175,23 @@ class PythonSubject:
         return self._transitions.close(entries_max)
 
 
-def relax(operations: Sequence[Operation], model: Model[Any]) -> tuple[Problem, Transitions]:
-    """The problem with only the first crashed operation of each class: a relaxed pass may use it repeatedly."""
+def relax(
+    operations: Sequence[Operation], model: Model[Any], exact: frozenset[Hashable]
+) -> tuple[Problem, Transitions]:
+    """The problem with only the first crashed operation of each class, which a relaxed pass may use repeatedly; all of
+    the classes whose labels are in `exact`, each once."""
     seen: set[object] = set()
     kept = []
     for operation in operations:
         if operation.return_order is None:
             label = model.label(operation)
-            if label in seen:
+            if label in seen and label not in exact:
                 continue
             seen.add(label)
         kept.append(operation)
-    problem = retire(compile_problem(kept, model), model)
+    problem = compile_problem(kept, model)
+    kinds = frozenset(kind for kind, one in enumerate(problem.classes) if model.label(one) in exact)
+    problem = replace(retire(problem, model), exact=kinds)
     return problem, Transitions(problem, model)
 
 

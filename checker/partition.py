@@ -7,14 +7,16 @@ whole history is `checker.linearizability`, and making a violation understandabl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from checker.engines import Engine, PassEnd, Subject, prepare
 from checker.history import Operation
+from checker.linearization import replay
 from checker.model import Model
 from checker.preparation import find_proposed, refined, relevant
+from checker.relaxation import distinct, most_overused
 from checker.result import Decision, Result, Statistics, Stuck, Survivor
 from checker.search import Ending, Meter, Pass
 from checker.zones import judge_by_zones
@@ -79,6 +81,9 @@ SOON = Pass("soon", frontier_max=1_000, horizon=HORIZON)
 
 LONG = 2 * HORIZON
 """Returns from which on SOON is worth its preparation."""
+
+TIGHTENINGS_MAX = 16
+"""So many times a relaxed pass is made a little stricter."""
 
 LATE = (16, 32, 64, 128, 256)
 """How many steps before the furthest return a late pass begins: the nearer, the cheaper, and the less it knows."""
@@ -147,7 +152,7 @@ def judge(
     """As `check_operations`, on a meter that is already running."""
     subject = prepare(operations, model, engine)
     if passes is not None:
-        search = _Search(subject, meter)
+        search = _Search(operations, model, subject, meter)
         return search.run(passes) or search.undecided()
     impossible = subject.impossible()
     if impossible is not None:
@@ -157,7 +162,7 @@ def judge(
     proposed = find_proposed(model, operations)
     if proposed is not None:
         return Result(Decision.OK, "proposed", _statistics(subject, meter), subject.engine, linearization=proposed)
-    search = _Search(subject, meter)
+    search = _Search(operations, model, subject, meter)
     found = search.run(first_passes(subject))
     if found is None and not meter.spent():
         found = _by_zones(operations, model, subject, meter) or search.run(
@@ -171,19 +176,24 @@ def _by_zones(operations: Sequence[Operation], model: Model[Any], subject: Subje
     zones = judge_by_zones(relevant(model, operations), refined(model, operations))
     if zones is None:
         return None
-    statistics = _statistics(subject, meter)
-    if zones.stuck is None:
-        return Result(Decision.OK, "zones", statistics, subject.engine, linearization=zones.order)
+    if zones.order is not None:
+        if replay(operations, zones.order, model) is not None:
+            return None  # the footprints are wrong; the search will say so
+        return Result(Decision.OK, "zones", _statistics(subject, meter), subject.engine, linearization=zones.order)
+    assert zones.stuck is not None, "exactly one is set"
     unplaced = Stuck(operation=zones.stuck, prefix=(), step=0)
-    return Result(Decision.ILLEGAL, "zones", statistics, subject.engine, stuck=unplaced)
+    return Result(Decision.ILLEGAL, "zones", _verified(subject, meter), subject.engine, stuck=unplaced)
 
 
 class _Search:
     """One pass after another, and how far they came."""
 
-    def __init__(self, subject: Subject, meter: Meter) -> None:
+    def __init__(self, operations: Sequence[Operation], model: Model[Any], subject: Subject, meter: Meter) -> None:
+        self._operations, self._model = operations, model
         self._subject, self._meter = subject, meter
         self._relaxed: Subject | None = None
+        self._exact: frozenset[Hashable] = frozenset()
+        """Labels of crashed operations that the relaxed subject takes as they are."""
         self._furthest: PassEnd | None = None
         """Of the exact passes."""
         self._suspect = 0
@@ -206,12 +216,38 @@ class _Search:
                 )
             if end.ending is Ending.STUCK and how.horizon is None:
                 return self._illegal(current, how, end)
+            if how.relaxed and not begin and end.ending is Ending.LINEARIZED:
+                found = self._tighten(how, end)
+                if found is not None:
+                    return found
             if not how.relaxed and not begin:
                 self._suspect = max(self._suspect, end.step)
                 if how.horizon is None and (self._furthest is None or end.step > self._furthest.step):
                     self._furthest = end
             if self._meter.spent():
                 break
+        return None
+
+    def _tighten(self, how: Pass, end: PassEnd) -> Result | None:
+        """Relaxed, there was an order. If it uses no crashed operation more often than it was called, it is one; else
+        take the class that it abuses most as it is, and search again."""
+        for _ in range(TIGHTENINGS_MAX):
+            overused = most_overused(self._operations, self._model, end.uses())
+            current = self._subject_of(how)
+            if overused is None:
+                order = distinct(self._operations, self._model, end.linearization())
+                if replay(self._operations, order, self._model) is not None:
+                    return None
+                statistics = _statistics(current, self._meter)
+                return Result(Decision.OK, how.name, statistics, current.engine, linearization=order)
+            self._exact |= {overused}
+            self._relaxed = None
+            current = self._subject_of(how)
+            end = current.run(how, self._meter)
+            if end.ending is Ending.STUCK:
+                return self._illegal(current, how, end)
+            if end.ending is not Ending.LINEARIZED:
+                return None
         return None
 
     def undecided(self) -> Result:
@@ -222,7 +258,7 @@ class _Search:
 
     def _subject_of(self, how: Pass) -> Subject:
         if how.relaxed:
-            self._relaxed = self._relaxed or self._subject.relaxed()
+            self._relaxed = self._relaxed or self._subject.relaxed(self._exact)
             return self._relaxed
         return self._subject if how.horizon is None else self._subject.within(how.horizon)
 
@@ -232,9 +268,13 @@ class _Search:
             came = known.stuck()
             survivors = came.survivors if came is not None and came.step == stuck.step else ()
             stuck = replace(stuck, prefix=() if came is None else came.prefix, survivors=survivors)
-        verified = current.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * self._meter.configurations))
-        statistics = _statistics(current, self._meter, hints_verified=verified)
-        return Result(Decision.ILLEGAL, how.name, statistics, current.engine, stuck=stuck)
+        return Result(Decision.ILLEGAL, how.name, _verified(current, self._meter), current.engine, stuck=stuck)
+
+
+def _verified(subject: Subject, meter: Meter) -> Statistics:
+    """Before an illegal verdict. Raises ModelError for a wrong hint."""
+    verified = subject.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * meter.configurations))
+    return _statistics(subject, meter, hints_verified=verified)
 
 
 def _statistics(subject: Subject, meter: Meter, *, hints_verified: bool = False) -> Statistics:

@@ -51,6 +51,8 @@ class Problem:
     """Per operation: a power of two that no other operation has while this one is open."""
     lapses: tuple[int, ...]
     """Per operation: the step at which it lapses (`checker.retirement`), or NEVER."""
+    exact: frozenset[int] = frozenset()
+    """Classes whose crashed operations a relaxed pass may use only once each."""
 
 
 def compile_problem(operations: Sequence[Operation], model: Model[Any]) -> Problem:

@@ -153,7 +153,8 @@ class OpenOperations:
         """Class -> bits of the open observers."""
         self.absorbable = 0
         """Bits of open operations that are legal in every state and will return."""
-        self.crashed = 0
+        self.reusable = 0
+        """Bits of open crashed operations that a relaxed pass may use any number of times."""
         self.holder: dict[int, int] = {}
         """Bit -> operation."""
 
@@ -191,7 +192,8 @@ class OpenOperations:
         opened.queue.append((min(deadline, problem.lapses[number]), number, bit))
         opened.queue.sort()
         if deadline == NEVER:
-            self.crashed |= bit
+            if kind not in problem.exact:
+                self.reusable |= bit
         elif traits.total or traits.constant:
             self.absorbable |= bit
 
@@ -210,7 +212,7 @@ class OpenOperations:
         if not opened.mask:
             del self.changing[kind]
         self.absorbable &= ~bit
-        self.crashed &= ~bit
+        self.reusable &= ~bit
 
 
 @dataclass(slots=True)
@@ -406,7 +408,7 @@ class Search:
         state, must, may, trail = configuration
         opened, facts = self._open, self._transitions.facts
         holder, absorbable = opened.holder, opened.absorbable
-        reusable = opened.crashed if self._pass.relaxed else 0
+        reusable = opened.reusable if self._pass.relaxed else 0
         found: list[Configuration] = []
         for after, used, constant in self._moves(configuration, step):
             owed = must & ~used

@@ -85,6 +85,7 @@ typedef struct {
     int32_t *calls_from;                 /* per step and one more: where its calls begin in `calls` */
     int32_t *returning;                  /* per step */
     uint8_t *traits;                     /* per class */
+    uint8_t *exact; /* per class: a relaxed pass may use its crashed operations only once each; NULL: none is */
     int32_t impossible;                  /* an operation that no order can place, or NOBODY; only of a register */
     Oracle oracle;
 } Problem;
@@ -139,7 +140,7 @@ typedef struct {
     int32_t pool_n, pool_cap, free;
     int32_t *at; /* per class: its place in the pool, or NOBODY */
     ClassList changing, observers;
-    uint64_t *absorbable, *crashed;
+    uint64_t *absorbable, *reusable;
     int32_t *holder; /* per slot */
 } Open;
 
@@ -181,7 +182,7 @@ typedef struct {
 
 /* problem.c */
 bool problem_build(Problem *problem, const int64_t *called, const int64_t *returned, int32_t horizon);
-bool problem_relax(const Problem *problem, Problem *relaxed);
+bool problem_relax(const Problem *problem, Problem *relaxed, uint8_t *exact);
 bool problem_look_ahead(Problem *problem);
 bool problem_states_before(Problem *problem, int32_t step, int32_t **states, int32_t *n);
 void problem_free(Problem *problem);

@@ -195,21 +195,72 @@ static PyObject *compile_table(PyObject *module, PyObject *args) {
     return PyErr_Occurred() ? NULL : PyErr_NoMemory();
 }
 
-PyDoc_STRVAR(relax_doc,
-    "relax(problem) -> problem\n\nOf a register: with only the first crashed operation of each class.");
+/* Marks the classes in a tuple of numbers. NULL with an error set. */
+static uint8_t *read_kinds(PyObject *kinds, int32_t classes) {
+    uint8_t *marked = calloc((size_t)classes + 1, 1);
+    if (!marked) PyErr_NoMemory();
+    for (Py_ssize_t i = 0; marked && i < PyTuple_Size(kinds); i++) {
+        long kind = PyLong_AsLong(PyTuple_GetItem(kinds, i));
+        if (kind >= 0 && kind < classes) marked[kind] = 1;
+    }
+    if (PyErr_Occurred()) {
+        free(marked);
+        return NULL;
+    }
+    return marked;
+}
 
-static PyObject *relax(PyObject *module, PyObject *capsule) {
+PyDoc_STRVAR(relax_doc,
+    "relax(problem, exact) -> problem\n\n"
+    "Of a register: with only the first crashed operation of each class, but all of those in `exact`.");
+
+static PyObject *relax(PyObject *module, PyObject *args) {
+    PyObject *capsule, *kinds;
     (void)module;
+    if (!PyArg_ParseTuple(args, "OO!", &capsule, &PyTuple_Type, &kinds)) return NULL;
     Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
     if (!subject) return NULL;
+    uint8_t *exact = read_kinds(kinds, subject->problem.classes);
+    if (!exact) return NULL;
     Subject *relaxed = calloc(1, sizeof *relaxed);
-    if (!relaxed) return PyErr_NoMemory();
-    if (!problem_relax(&subject->problem, &relaxed->problem)) {
+    if (!relaxed || !problem_relax(&subject->problem, &relaxed->problem, exact)) {
+        if (!relaxed) free(exact);
         free(relaxed);
         return PyErr_NoMemory();
     }
     relaxed->operations = Py_NewRef(subject->operations), relaxed->values = Py_NewRef(subject->values);
     return subject_wrap(relaxed);
+}
+
+PyDoc_STRVAR(hold_doc, "hold(problem, exact)\n\nA relaxed pass may use the crashed operations of these classes only once each.");
+
+static PyObject *hold(PyObject *module, PyObject *args) {
+    PyObject *capsule, *kinds;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO!", &capsule, &PyTuple_Type, &kinds)) return NULL;
+    Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
+    uint8_t *exact = subject ? read_kinds(kinds, subject->problem.classes) : NULL;
+    if (!exact) return NULL;
+    free(subject->problem.exact);
+    subject->problem.exact = exact;
+    return Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(crashed_doc,
+    "crashed(problem) -> [(operation, class), …]\n\nThose that count and never returned, in the order of their calls.");
+
+static PyObject *crashed(PyObject *module, PyObject *capsule) {
+    (void)module;
+    Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
+    PyObject *list = subject ? PyList_New(0) : NULL;
+    for (int32_t i = 0; list && i < subject->problem.operations; i++) {
+        if (subject->problem.deadline[i] != NEVER) continue;
+        PyObject *operation = PySequence_GetItem(subject->operations, subject->problem.source[i]);
+        PyObject *pair = operation ? Py_BuildValue("(Ni)", operation, (int)subject->problem.class_of[i]) : NULL;
+        if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
+        Py_XDECREF(pair);
+    }
+    return list;
 }
 
 PyDoc_STRVAR(figures_doc,
@@ -377,6 +428,26 @@ static PyObject *linearization(PyObject *module, PyObject *capsule) {
     return order_of(subject, &ended->end.trail, ended->end.last, subject->problem.steps, &state);
 }
 
+PyDoc_STRVAR(uses_doc,
+    "uses(end) -> [(operation, step), …]\n\nOf a pass that ended linearized: each use of a crashed operation, in order.");
+
+static PyObject *uses(PyObject *module, PyObject *capsule) {
+    (void)module;
+    Ended *ended;
+    Subject *subject = subject_of(capsule, &ended);
+    PyObject *list = subject ? PyList_New(0) : NULL;
+    const Trail *t = subject ? &ended->end.trail : NULL;
+    for (int32_t node = list ? ended->end.last : NOBODY; list && node != NOBODY; node = t->before[node]) {
+        if (subject->problem.deadline[t->operation[node]] != NEVER) continue;
+        PyObject *operation = operation_at(subject, t->operation[node]);
+        PyObject *pair = operation ? Py_BuildValue("(Ni)", operation, (int)t->step[node]) : NULL;
+        if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
+        Py_XDECREF(pair);
+    }
+    if (list && PyList_Reverse(list) < 0) Py_CLEAR(list);
+    return list;
+}
+
 /* The open operations in `c` as two tuples: those that must, and those that only may take effect. */
 static PyObject *open_operations(const Subject *subject, const uint64_t *c, int32_t step) {
     const Problem *p = &subject->problem;
@@ -469,13 +540,16 @@ static PyObject *state_value(PyObject *module, PyObject *args) {
 static PyMethodDef METHODS[] = {
     {"compile_registers", compile_registers, METH_VARARGS, compile_registers_doc},
     {"compile_table", compile_table, METH_VARARGS, compile_table_doc},
-    {"relax", relax, METH_O, relax_doc},
+    {"relax", relax, METH_VARARGS, relax_doc},
+    {"hold", hold, METH_VARARGS, hold_doc},
+    {"crashed", crashed, METH_O, crashed_doc},
     {"figures", figures, METH_O, figures_doc},
     {"impossible", impossible, METH_O, impossible_doc},
     {"close", close_table, METH_VARARGS, close_doc},
     {"states_before", states_before, METH_VARARGS, states_before_doc},
     {"search", run_search, METH_VARARGS, search_doc},
     {"linearization", linearization, METH_O, linearization_doc},
+    {"uses", uses, METH_O, uses_doc},
     {"stuck", stuck, METH_VARARGS, stuck_doc},
     {"state", state_value, METH_VARARGS, state_doc},
     {NULL, NULL, 0, NULL},

@@ -12,9 +12,9 @@ bool open_start(Open *open, const Problem *p) {
     open->changing = open->observers = (ClassList){NOBODY, NOBODY, 0};
     open->at = malloc(sizeof *open->at * ((size_t)p->classes + 1));
     open->absorbable = calloc((size_t)p->words, sizeof *open->absorbable);
-    open->crashed = calloc((size_t)p->words, sizeof *open->crashed);
+    open->reusable = calloc((size_t)p->words, sizeof *open->reusable);
     open->holder = malloc(sizeof *open->holder * ((size_t)p->slots + 1));
-    if (!open->at || !open->absorbable || !open->crashed || !open->holder) return false;
+    if (!open->at || !open->absorbable || !open->reusable || !open->holder) return false;
     for (int32_t i = 0; i < p->classes; i++) open->at[i] = NOBODY;
     for (int32_t i = 0; i < p->slots; i++) open->holder[i] = NOBODY;
     return true;
@@ -22,7 +22,7 @@ bool open_start(Open *open, const Problem *p) {
 
 void open_free(Open *open) {
     for (int32_t i = 0; i < open->pool_n; i++) free(open->pool[i].queue);
-    free(open->pool), free(open->masks), free(open->at), free(open->absorbable), free(open->crashed), free(open->holder);
+    free(open->pool), free(open->masks), free(open->at), free(open->absorbable), free(open->reusable), free(open->holder);
     memset(open, 0, sizeof *open);
 }
 
@@ -92,9 +92,9 @@ static bool enter(Open *open, const Problem *p, int32_t number) {
     open->masks[(size_t)at * (size_t)p->words + (size_t)(slot >> 6)] |= bit;
     if (!enqueue(&open->pool[at], (Queued){deadline < p->lapse[number] ? deadline : p->lapse[number], slot, number})) return false;
     if (list == &open->observers) return true;
-    if (deadline == NEVER)
-        open->crashed[slot >> 6] |= bit;
-    else if (p->traits[kind] & (TOTAL | CONSTANT))
+    if (deadline == NEVER) {
+        if (!p->exact || !p->exact[kind]) open->reusable[slot >> 6] |= bit;
+    } else if (p->traits[kind] & (TOTAL | CONSTANT))
         open->absorbable[slot >> 6] |= bit;
     return true;
 }
@@ -109,7 +109,7 @@ static void leave(Open *open, const Problem *p, int32_t number) {
     opened->queued--;
     memmove(opened->queue + i, opened->queue + i + 1, sizeof *opened->queue * (size_t)(opened->queued - i));
     open->absorbable[slot >> 6] &= ~bit;
-    open->crashed[slot >> 6] &= ~bit;
+    open->reusable[slot >> 6] &= ~bit;
     if (!opened->queued) drop_class(open, at, p->traits[kind] & OBSERVER ? &open->observers : &open->changing);
 }
 

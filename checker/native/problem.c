@@ -171,7 +171,7 @@ static int32_t keep_first_crashed(const Problem *p, Problem *r, int64_t *called,
     for (int32_t i = 0; i < p->operations; i++) {
         while (step < p->steps && p->calls_from[step + 1] <= i) step++;
         int32_t kind = p->class_of[i];
-        if (p->deadline[i] == NEVER && met[kind]++) {
+        if (p->deadline[i] == NEVER && !r->exact[kind] && met[kind]++) {
             met[kind] = 1;
             continue;
         }
@@ -183,9 +183,11 @@ static int32_t keep_first_crashed(const Problem *p, Problem *r, int64_t *called,
     return kept;
 }
 
-/* The problem of a register with only the first crashed operation of each class. */
-bool problem_relax(const Problem *p, Problem *r) {
+/* The problem of a register with only the first crashed operation of each class, but all of those in `exact` (per class;
+ * taken over). */
+bool problem_relax(const Problem *p, Problem *r, uint8_t *exact) {
     memset(r, 0, sizeof *r);
+    r->exact = exact;
     size_t room = (size_t)p->operations + 1;
     int64_t *called = malloc(sizeof *called * room), *returned = malloc(sizeof *returned * room);
     uint8_t *met = calloc((size_t)p->classes + 1, 1);
@@ -306,7 +308,7 @@ static void oracle_free(Oracle *o) {
 
 void problem_free(Problem *p) {
     free(p->class_of), free(p->deadline), free(p->slot), free(p->source), free(p->calls), free(p->calls_from);
-    free(p->returning), free(p->traits), free(p->lapse), free(p->lapsing), free(p->lapsing_from);
+    free(p->returning), free(p->traits), free(p->exact), free(p->lapse), free(p->lapsing), free(p->lapsing_from);
     oracle_free(&p->oracle);
     memset(p, 0, sizeof *p);
 }

@@ -331,7 +331,7 @@ INLINE void list_successors(Search *s, const uint64_t *c, int32_t step, const in
         owed[move.slot >> 6] &= ~BIT(move.slot);
         if (move.constant)
             for (int w = 0; w < W; w++) owed[w] &= ~s->open.absorbable[w];
-        if (!(s->pass->relaxed && has(s->open.crashed, move.slot))) left[move.slot >> 6] &= ~BIT(move.slot);
+        if (!(s->pass->relaxed && has(s->open.reusable, move.slot))) left[move.slot >> 6] &= ~BIT(move.slot);
         if (move.after == state || empty(owed, W)) continue;
         observe(s, move.after, owed, W);
         if (o->looks_ahead && stranded(s, &o->facts[state], step, owed, left, W)) s->found.n--;

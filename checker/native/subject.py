@@ -4,7 +4,7 @@ each state and class of operations, through the table that the pure Python searc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal
 
 from checker import engines
@@ -94,12 +94,14 @@ class RegisterSubject:
             is_relaxed=self._is_relaxed,
         )
 
-    def relaxed(self) -> engines.Subject:
+    def relaxed(self, exact: frozenset[Hashable]) -> engines.Subject:
         if not self._bounded:  # relaxing is not worth it, so it is not compiled
             narrowed = refined(self._model, self._all)
-            problem, transitions = engines.relax(self._all, narrowed)
+            problem, transitions = engines.relax(self._all, narrowed, exact)
             return TableSubject(self._all, narrowed, problem, transitions, is_relaxed=True)
-        relaxed = _engine.relax(self._compiled)
+        label = self._model.label
+        kinds = {kind: None for one, kind in _engine.crashed(self._compiled) if exact and label(one) in exact}
+        relaxed = _engine.relax(self._compiled, tuple(kinds))
         return RegisterSubject(self._all, self._model, relaxed, is_relaxed=True)
 
     def within(self, horizon: int) -> engines.Subject:
@@ -135,6 +137,7 @@ class TableSubject:
             transitions,
             transitions.lookahead is not None,
         )
+        _engine.hold(self._compiled, tuple(problem.exact))
         self.operations, self.steps, _, _, self.crashed, _ = _engine.figures(self._compiled)
         self.worth_relaxing = self.crashed and not model.unbounded
         self.can_begin_late = transitions.lookahead is not None
@@ -148,8 +151,8 @@ class TableSubject:
         starts = self._transitions.states_before(begin) if begin else None
         return _run(self._compiled, how, meter, state_of, begin, starts, is_relaxed=self._is_relaxed)
 
-    def relaxed(self) -> engines.Subject:
-        problem, transitions = engines.relax(self._all, self._model)
+    def relaxed(self, exact: frozenset[Hashable]) -> engines.Subject:
+        problem, transitions = engines.relax(self._all, self._model, exact)
         return TableSubject(self._all, self._model, problem, transitions, is_relaxed=True)
 
     def within(self, horizon: int) -> engines.Subject:
@@ -206,4 +209,4 @@ def _run(
         shown = tuple(Survivor(state_of(state), must, may) for state, (must, may) in survivors)
         return Stuck(operation, prefix, step, shown, relaxed=is_relaxed)
 
-    return engines.PassEnd(ENDINGS[ending], step, lambda: _engine.linearization(end), stuck)
+    return engines.PassEnd(ENDINGS[ending], step, lambda: _engine.linearization(end), stuck, lambda: _engine.uses(end))

@@ -282,7 +282,7 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "an operation takes effect twice": (
         "search.c",
-        "if (!(s->pass->relaxed && has(s->open.crashed, move.slot)))",
+        "if (!(s->pass->relaxed && has(s->open.reusable, move.slot)))",
         "if (s->pass->relaxed)",
     ),
     "a value is forgotten one step too early": (
