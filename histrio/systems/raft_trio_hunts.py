@@ -24,6 +24,8 @@ __all__ = [
     "LAGGARD_STANDS",
     "LONGER_LOG_STANDS",
     "RETRIES",
+    "SNAPSHOTS",
+    "SNAPSHOTS_IN_CHUNKS",
     "VOTERS_LOSE_POWER",
     "drawn",
     "paper",
@@ -116,7 +118,7 @@ RETRIES = Hunt(
     workload="append",
     options={"client": "retrying"},
     nodes=3,
-    time_limit_s=3.0,
+    time_limit_s=2.0,
 )
 BLIND_RETRIES = replace(
     RETRIES,
@@ -124,3 +126,13 @@ BLIND_RETRIES = replace(
     scenario="the leader is cut off while clients that retry count",
     workload="counter",
 )
+SNAPSHOTS = Hunt(
+    plan="snap_drop_suffix.1",
+    scenario="followers are cut off for 60 ms, one after the other, and need a snapshot each time",
+    options={"snapshot_threshold": "2", "trailing_logs": "0"},
+    nodes=3,
+    time_limit_s=3.8,
+    rate_hz=600.0,
+    concurrency=30,
+)
+SNAPSHOTS_IN_CHUNKS = replace(SNAPSHOTS, options={**SNAPSHOTS.options, "snapshot_chunk_bytes": "100"})

@@ -62,16 +62,17 @@ class PowerLoss:
         pid = self._cluster.pid(node)
         if pid is None:
             return
-        if page is not None and waiting_s > 0:
-            before = page.count(Count.STOPS)
-            page.order(Order.STOP_AT_SYNC, 1)
-            try:
+        try:
+            if page is not None and waiting_s > 0:
+                before = page.count(Count.STOPS)
+                page.order(Order.STOP_AT_SYNC, 1)
                 await until(lambda: page.count(Count.STOPS) > before or self._cluster.pid(node) != pid, waiting_s)
-            finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+            await until(lambda: process_state(pid) in ("T", "Z", ""), _STOPPED_S)
+        finally:
+            if page is not None:
                 page.order(Order.STOP_AT_SYNC, 0)
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-        await until(lambda: process_state(pid) in ("T", "Z", ""), _STOPPED_S)
 
     async def _cut(self, node: str, random: Random, counts: Counts) -> str:
         volume, before = self._cluster.volume(node), {}

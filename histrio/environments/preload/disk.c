@@ -110,7 +110,8 @@ static int synced(int fd, int (*real)(int)) {
     if (!histrio_page || !histrio_ours(fd, path)) return real(fd);
     if (order(ORDER_STOP_AT_SYNC)) {
         count(COUNT_STOPS);
-        kill(getpid(), SIGSTOP);
+        kill(getpid(), SIGSTOP); /* which the first process of a container does not do to itself */
+        while (order(ORDER_STOP_AT_SYNC)) histrio_sleep(HISTRIO_MILLION);
     }
     if (order(ORDER_HANG)) {
         count(COUNT_SYNCS_HELD);

@@ -1,6 +1,6 @@
 """Two real nodes on a bench: a fault is begun, a client looks, the fault is ended, the client looks again.
 
-`python bench.py MECHANISM...` prints one JSON object a cell, for `test_cells`: a cluster moves its process into
+`python bench.py local|docker CELL` prints what was seen as JSON, for `test_cells`: a cluster moves its process into
 namespaces, so that it needs a process of its own.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import trio
 
-from histrio.environments.cluster import Cluster, Exit, RealMechanism, Serving
+from histrio.environments.cluster import Cluster, Exit, OpenCluster, RealMechanism, Serving
 from histrio.environments.local_cluster import open_local
 from histrio.environments.mechanisms.registry import ALL_MECHANISMS
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
@@ -222,7 +222,8 @@ CELLS: Mapping[str, tuple[str, Cell]] = {
 
 def _system() -> DeployedSystem:
     def launch(place: NodePlace, members: Mapping[str, str]) -> Launch:
-        return Launch(argv=(*place.python, str(SERVICE), place.data), files={}, environ={})
+        service = SERVICE.read_text(encoding="utf-8")
+        return Launch((*place.python, f"{place.records}/service.py", place.data), {"service.py": service}, {})
 
     def no_client(process: int, addresses: Mapping[str, str]) -> Any:
         raise AssertionError("a bench has no clients")
@@ -230,10 +231,10 @@ def _system() -> DeployedSystem:
     return DeployedSystem(launch=launch, client=no_client)
 
 
-async def run_cell(name: str, folder: Path) -> dict[str, Any]:
+async def run_cell(open_cluster: OpenCluster, name: str, folder: Path) -> dict[str, Any]:
     mechanism, cell = CELLS[name]
     exits: list[Exit] = []
-    async with open_local(
+    async with open_cluster(
         _system(), NODES, folder, now_ns=lambda: int(trio.current_time() * 1e9), on_exit=exits.append
     ) as cluster:
         answered: list[Bench] = []
@@ -256,12 +257,21 @@ async def run_cell(name: str, folder: Path) -> dict[str, Any]:
     return {**seen, "exits": [left.reason for left in exits if not left.planned]}
 
 
-def main(names: list[str]) -> None:
-    for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            found = trio.run(run_cell, name, Path(folder))
-        print(json.dumps(msgspec.to_builtins(found)), flush=True)
+def _opener(environment: str) -> OpenCluster:
+    if environment == "local":
+        return open_local
+    from histrio.environments.container_cluster import open_containers
+    from histrio.environments.container_image import build_image, connect
+
+    client = connect()
+    return open_containers(client, build_image(client, lambda text: None), keep=False)
+
+
+def main(environment: str, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = trio.run(run_cell, _opener(environment), name, Path(folder))
+    print(json.dumps(msgspec.to_builtins(found)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])
