@@ -1,6 +1,7 @@
 """How fast the linearizability checker is, on generated histories, and beside Porcupine on the same files.
 
-    python -m benchmarks.checker [--engine c] [--porcupine PATH] [--largest 1000000] [--files FOLDER --model NAME …]
+    python -m benchmarks.checker [--engine c] [--porcupine PATH] [--largest 1000000] [--first] [--many 200]
+                                 [--files FOLDER --model NAME …]
 
 Prints a table: seconds from operations to the verdict (preparation included, reading files not), the most memory the
 process has held, the engine. It fails if another engine ran than the one asked for. Every history is checked in a
@@ -9,7 +10,8 @@ process of its own, so that memory is its own.
 PATH is an executable that calls Porcupine: `PATH MODEL LIMIT_SECONDS REPEATS FILE…`, MODEL being `cas-register` (files
 in Jepsen's log text), `kv` or `fifo-queue` (Clojure-like maps, as in Porcupine's own test data; a queue's `get` is a
 dequeue). It prints, per file, `{"file": …, "verdict": "ok|illegal|unknown", "seconds": …}`, timing Porcupine's check
-alone. Both run one after the other on the same file; verdicts that contradict each other end the benchmark.
+alone, the median of REPEATS after one garbage collection, as on this side. Both run one after the other on the same
+file; verdicts that contradict each other end the benchmark.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ from benchmarks.checker_histories import Family, generate, spoil, write_text
 from checker.engines import Engine, engine_for
 from checker.formats import load_history
 from checker.history import Operation
+from checker.linearizability import judge_all, judge_until_illegal
 from checker.model import Model
 from checker.models import MODELS
-from checker.partition import Budget, Decision, check_operations
+from checker.partition import Budget, Decision
 
 __all__ = ["FAMILIES", "main"]
 
@@ -69,20 +72,24 @@ def model_of(kind: str) -> Model[Any]:
     return MODELS[kind]
 
 
-def measure(operations: Sequence[Operation], model: Model[Any], engine: Engine, repeats: int) -> dict[str, Any]:
-    """Check all keys; the median of `repeats`, fewer if it takes long."""
+def measure(
+    operations: Sequence[Operation], model: Model[Any], engine: Engine, repeats: int, *, until_illegal: bool
+) -> dict[str, Any]:
+    """Check all keys, or until one is illegal; the median of `repeats`, fewer if it takes long."""
     keys: dict[Any, list[Operation]] = {}
     for one in operations:
         keys.setdefault(one.key, []).append(one)
-    parts = [tuple(part) for part in keys.values()]
+    parts = [(key, tuple(part)) for key, part in keys.items()]
+    judge = judge_until_illegal if until_illegal else judge_all
     seconds: list[float] = []
+    gc.collect()
+    gc.disable()
     while len(seconds) < repeats and sum(seconds) < 1:
-        gc.collect()
-        gc.disable()
         begin = perf_counter_ns()
-        results = [check_operations(part, model, budget=Budget(CONFIGURATIONS), engine=engine) for part in parts]
+        judged, _ = judge(parts, model, Budget(CONFIGURATIONS), engine)
         seconds.append((perf_counter_ns() - begin) / _NS_PER_S)
-        gc.enable()
+    gc.enable()
+    results = [one.result for one in judged]
     if {result.engine for result in results} != {engine}:
         raise SystemExit(f"engine {engine} was asked for, but {results[0].engine} ran")
     decisions = {result.decision for result in results}
@@ -96,7 +103,9 @@ def measure(operations: Sequence[Operation], model: Model[Any], engine: Engine, 
     }
 
 
-def measure_family(family: Family, spoiled: int, engine: Engine, text: Path | None) -> dict[str, Any]:
+def measure_family(
+    family: Family, spoiled: int, engine: Engine, text: Path | None, *, until_illegal: bool
+) -> dict[str, Any]:
     """Generate and check; with `text`, write the history there too."""
     rng = Random(f"benchmark/{family.name}")
     operations = generate(rng, family)
@@ -104,7 +113,7 @@ def measure_family(family: Family, spoiled: int, engine: Engine, text: Path | No
         operations = spoil(rng, operations, spoiled)
     if text is not None:
         write_text(text, family.kind, operations)
-    return measure(operations, model_of(family.kind), engine, repeats=5)
+    return measure(operations, model_of(family.kind), engine, repeats=5, until_illegal=until_illegal)
 
 
 def in_a_process(*arguments: str) -> dict[str, Any]:
@@ -138,24 +147,26 @@ def row(name: str, ours: dict[str, Any], theirs: dict[str, Any] | None) -> str:
     return f"{text} {theirs['verdict']:<8} {theirs['seconds']:>9.4f} s {at_least}{ratio:.1f}x"
 
 
-def print_families(engine: str, porcupine: Path | None, sizes: range) -> None:
+def print_families(engine: str, porcupine: Path | None, sizes: range, *, until_illegal: bool) -> None:
     """The table of generated families."""
     with tempfile.TemporaryDirectory() as folder:
         for place, family in enumerate(FAMILIES):
             for spoiled in SPOILED if family.operations in sizes else ():
                 file = Path(folder) / f"{place}-{spoiled}"
-                asked = ["--one", json.dumps(asdict(family)), "--spoiled", str(spoiled), "--engine", engine]
+                asked = ["--first"] if until_illegal else []
+                asked += ["--one", json.dumps(asdict(family)), "--spoiled", str(spoiled), "--engine", engine]
                 ours = in_a_process(*asked, *(["--text", str(file)] if porcupine else []))
                 theirs = ask_porcupine(porcupine, family.kind, [file])[0] if porcupine else None
                 print(row(f"{family.name}{' spoiled' if spoiled else ''}", ours, theirs), flush=True)
                 file.unlink(missing_ok=True)
 
 
-def print_files(folder: Path, kind: str, engine: Engine, porcupine: Path | None) -> None:
+def print_files(folder: Path, kind: str, engine: Engine, porcupine: Path | None, *, until_illegal: bool) -> None:
     """The table of recorded files: totals, and the slowest beside Porcupine."""
     files = sorted(file for file in folder.iterdir() if file.suffix in (".log", ".txt", ".edn") and file.stat().st_size)
     model = model_of("kv") if kind == "key-value" else MODELS[kind]
-    ours = [measure(load_history(file).history.operations, model, engine, repeats=5) for file in files]
+    histories = (load_history(file).history.operations for file in files)
+    ours = [measure(operations, model, engine, repeats=5, until_illegal=until_illegal) for operations in histories]
     theirs = ask_porcupine(porcupine, kind, files) if porcupine else [None] * len(files)
     for file, mine, other in zip(files, ours, theirs, strict=True):
         print(row(file.name, mine, other))
@@ -177,17 +188,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--largest", type=int, default=1_000_000, help="leave out families with more operations")
     parser.add_argument("--files", type=Path, metavar="FOLDER", help="recorded histories instead of generated ones")
     parser.add_argument("--model", choices=sorted(MODELS), default="cas-register", help="of the files")
+    parser.add_argument("--first", action="store_true", help="end with the first illegal key, as Porcupine does")
     for internal in ("--one", "--spoiled", "--text"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     engine = engine_for(options.engine)
     if options.one:
-        text = None if options.text is None else Path(options.text)
-        print(json.dumps(measure_family(Family(**json.loads(options.one)), int(options.spoiled), engine, text)))
+        text, family = None if options.text is None else Path(options.text), Family(**json.loads(options.one))
+        print(json.dumps(measure_family(family, int(options.spoiled), engine, text, until_illegal=options.first)))
     elif options.files:
-        print_files(options.files, options.model, engine, options.porcupine)
+        print_files(options.files, options.model, engine, options.porcupine, until_illegal=options.first)
     else:
-        print_families(engine, options.porcupine, range(options.smallest, options.largest + 1))
+        sizes = range(options.smallest, options.largest + 1)
+        print_families(engine, options.porcupine, sizes, until_illegal=options.first)
 
 
 if __name__ == "__main__":

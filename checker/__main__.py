@@ -11,6 +11,7 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,8 +19,9 @@ import msgspec
 
 from checker.errors import CheckerError, IllFormedHistory, ModelError
 from checker.formats import implied_start, load_history, locate
-from checker.linearizability import Budget, check_history
+from checker.linearizability import check_history
 from checker.models import ALIASES, MODELS
+from checker.partition import DEFAULT_BUDGET, Budget
 from checker.records import CheckResult, Validity
 
 __all__ = ["main"]
@@ -43,9 +45,12 @@ def _parser() -> argparse.ArgumentParser:
         "--model", required=True, choices=sorted([*MODELS, *ALIASES]), help="the sequential specification"
     )
     parser.add_argument("--initial", metavar="JSON", help="start state, such as 0; without it the model's own")
-    parser.add_argument("--budget", metavar="N", type=int, default=Budget().configurations, help="configurations")
+    parser.add_argument(
+        "--budget", metavar="N", type=int, help="configurations; by default a million, and 30 per operation"
+    )
     parser.add_argument("--seconds", metavar="S", type=float, help="wall-clock limit per file; none by default")
     parser.add_argument("--brief", action="store_true", help="do not look for the smallest contradiction")
+    parser.add_argument("--first", action="store_true", help="end with the first key that is invalid")
     parser.add_argument("--json", action="store_true", help="one JSON object per file on stdout")
     return parser
 
@@ -54,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Judge every file named in `argv`; returns the exit code."""
     options = _parser().parse_args(argv)
     model = MODELS[ALIASES.get(options.model, options.model)]
-    budget = Budget(options.budget, options.seconds)
+    budget = replace(DEFAULT_BUDGET if options.budget is None else Budget(options.budget), seconds=options.seconds)
     worst = Validity.VALID
     try:
         if options.initial is not None:
@@ -65,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"warning: {warning}", file=sys.stderr)
             start = implied_start(loaded, model) if options.initial is None else model
             try:
-                result = check_history(loaded.history, start, budget=budget, explain=not options.brief)
+                result = check_history(
+                    loaded.history, start, budget=budget, explain=not options.brief, every_key=not options.first
+                )
             except IllFormedHistory as error:
                 raise locate(path, loaded, error) from error
             _print(path, result, as_json=options.json)

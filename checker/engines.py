@@ -6,8 +6,8 @@ what `checker.partition` asks of either (`Subject`), and the pure Python one's a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from checker import native
@@ -18,6 +18,7 @@ from checker.model import Model
 from checker.preparation import find_impossible, refined
 from checker.problem import NEVER, Problem, compile_problem
 from checker.result import Stuck, Survivor
+from checker.retirement import retire
 from checker.search import Ending, Meter, OpenOperations, Pass, Search, SearchEnd, arrive
 from checker.transitions import Transitions
 
@@ -40,6 +41,8 @@ class PassEnd:
     """Only after LINEARIZED."""
     stuck: Callable[[], Stuck | None]
     """Only otherwise; None if nothing had to be placed."""
+    uses: Callable[[], list[tuple[Operation, int]]]
+    """Only after LINEARIZED: each use of a crashed operation, and the step in which it took effect."""
 
 
 class Subject(Protocol):
@@ -58,17 +61,29 @@ class Subject(Protocol):
         """Returns to be placed."""
 
     @property
+    def crashed(self) -> bool:
+        """An operation that counts never returned."""
+
+    @property
     def worth_relaxing(self) -> bool:
         """An operation never returned, and the model is bounded: a relaxed pass may prove something."""
 
     def impossible(self) -> Operation | None:
         """An operation that no order can place, if the model sees one without a search."""
 
-    def run(self, how: Pass, meter: Meter) -> PassEnd:
-        """Search once. Raises ModelError for a wrong hint."""
+    @property
+    def can_begin_late(self) -> bool:
+        """It is known which states there may be in the middle: a late pass is possible."""
 
-    def relaxed(self) -> Subject:
-        """With only the first crashed operation of each class, which a relaxed pass may use repeatedly."""
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> PassEnd:
+        """Search once. begin: the step at which a late pass begins. Raises ModelError for a wrong hint."""
+
+    def relaxed(self, exact: frozenset[Hashable]) -> Subject:
+        """With only the first crashed operation of each class, which a relaxed pass may use repeatedly. exact: labels
+        of classes that are left as they are."""
+
+    def within(self, horizon: int) -> Subject:
+        """With crashed operations given up `horizon` steps after their call."""
 
     def states(self) -> int:
         """How many states have been met."""
@@ -88,7 +103,7 @@ def prepare(operations: Sequence[Operation], model: Model[Any], engine: Engine) 
     """Prepare a partition for an engine. Raises IllFormedHistory, and EngineUnavailable for `c` where it is missing."""
     if engine_for(engine) == "python":
         narrowed = refined(model, operations)
-        problem = compile_problem(operations, narrowed)
+        problem = retire(compile_problem(operations, narrowed), narrowed)
         return PythonSubject(operations, narrowed, problem, Transitions(problem, narrowed))
     from checker.native.subject import prepare_native
 
@@ -114,28 +129,44 @@ class PythonSubject:
         self._is_relaxed = is_relaxed
         self.operations = len(problem.operations)
         self.steps = len(problem.steps)
-        self.worth_relaxing = NEVER in problem.deadlines and not model.unbounded
+        self.crashed = NEVER in problem.deadlines
+        self.worth_relaxing = self.crashed and not model.unbounded
+        self.can_begin_late = transitions.lookahead is not None
 
     def impossible(self) -> Operation | None:
         """See Subject, as for the rest."""
         return find_impossible(self._model, self._all)
 
-    def run(self, how: Pass, meter: Meter) -> PassEnd:
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> PassEnd:
         problem, transitions = self._problem, self._transitions
-        end = Search(problem, transitions, how, meter).run()
+        end = Search(problem, transitions, how, meter, begin).run()
 
         def order() -> tuple[Operation, ...]:
             numbers = linearize(problem, transitions, end.trail, len(problem.steps))
             return tuple(problem.operations[number] for number in numbers)
 
         def stuck() -> Stuck | None:
+            if begin:
+                return Stuck(problem.operations[problem.steps[end.step].returning], (), end.step, late=True)
             return _stuck(problem, transitions, end, relaxed=self._is_relaxed) if problem.steps else None
 
-        return PassEnd(end.ending, end.step, order, stuck)
+        def uses() -> list[tuple[Operation, int]]:
+            found, trail = [], end.trail
+            while trail is not None:
+                trail, number, step = trail
+                if problem.deadlines[number] == NEVER:
+                    found.append((problem.operations[number], step))
+            return found[::-1]
 
-    def relaxed(self) -> Subject:
-        problem, transitions = relax(self._all, self._model)
+        return PassEnd(end.ending, end.step, order, stuck, uses)
+
+    def relaxed(self, exact: frozenset[Hashable]) -> Subject:
+        problem, transitions = relax(self._all, self._model, exact)
         return PythonSubject(self._all, self._model, problem, transitions, is_relaxed=True)
+
+    def within(self, horizon: int) -> Subject:
+        problem = retire(compile_problem(self._all, self._model), self._model, horizon)
+        return PythonSubject(self._all, self._model, problem, Transitions(problem, self._model))
 
     def states(self) -> int:
         return len(self._transitions.states)
@@ -144,18 +175,23 @@ class PythonSubject:
         return self._transitions.close(entries_max)
 
 
-def relax(operations: Sequence[Operation], model: Model[Any]) -> tuple[Problem, Transitions]:
-    """The problem with only the first crashed operation of each class: a relaxed pass may use it repeatedly."""
+def relax(
+    operations: Sequence[Operation], model: Model[Any], exact: frozenset[Hashable]
+) -> tuple[Problem, Transitions]:
+    """The problem with only the first crashed operation of each class, which a relaxed pass may use repeatedly; all of
+    the classes whose labels are in `exact`, each once."""
     seen: set[object] = set()
     kept = []
     for operation in operations:
         if operation.return_order is None:
             label = model.label(operation)
-            if label in seen:
+            if label in seen and label not in exact:
                 continue
             seen.add(label)
         kept.append(operation)
     problem = compile_problem(kept, model)
+    kinds = frozenset(kind for kind, one in enumerate(problem.classes) if model.label(one) in exact)
+    problem = replace(retire(problem, model), exact=kinds)
     return problem, Transitions(problem, model)
 
 

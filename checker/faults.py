@@ -23,7 +23,7 @@ class FaultStatus(StrEnum):
     """How a fault ended."""
 
     EFFECTIVE = "effective"
-    """At least one consequence was counted."""
+    """At least one consequence was counted that is evidence of this kind of fault."""
     NO_EFFECT = "no-effect"
     """It was never applied, or it was watched and nothing was counted."""
     UNVERIFIED = "unverified"
@@ -134,7 +134,8 @@ def _status(story: _Story) -> FaultStatus:
         return FaultStatus.NO_EFFECT
     if not story.observed:
         return FaultStatus.UNVERIFIED
-    return FaultStatus.EFFECTIVE if any(count > 0 for count in story.counts.values()) else FaultStatus.NO_EFFECT
+    evidence = story.planned.evidence or tuple(story.counts)
+    return FaultStatus.EFFECTIVE if any(story.counts.get(name, 0) > 0 for name in evidence) else FaultStatus.NO_EFFECT
 
 
 def _summary(story: _Story) -> FaultSummary:

@@ -32,7 +32,7 @@ from checker.trace_view import in_order
 __all__ = ["check_liveness", "check_node_exits"]
 
 LIVENESS_PHASE = "liveness"
-READS = ("read", "get")
+READS = ("read", "get", "watch")
 _MOVES = frozenset({Restored, Became, Committed, Applied, Snapshot})
 
 Lack = tuple[str, str]

@@ -12,7 +12,7 @@ from typing import Any
 from checker.model import NOTHING, Footprint, Model, Nothing
 from checker.problem import NEVER, Problem
 
-__all__ = ["Lookahead", "ValueFacts", "look_ahead"]
+__all__ = ["Lookahead", "ValueFacts", "look_ahead", "possible_before"]
 
 
 @dataclass(slots=True)
@@ -49,17 +49,27 @@ def look_ahead(problem: Problem, model: Model[Any]) -> Lookahead | None:
     footprints = tuple(model.footprint(operation) for operation in problem.classes)
     facts: dict[Hashable, ValueFacts] = {}
     _name_classes(footprints, facts)
+    last_open, last_called, last_owed = ([-1] * len(footprints) for _ in range(3))
+    class_of, deadlines, lapses = problem.class_of, problem.deadlines, problem.lapses
     for step, events in enumerate(problem.steps):
         for number in events.calls:
-            print_ = footprints[problem.class_of[number]]
-            deadline = problem.deadlines[number]
-            for value in print_.mentions:
-                about = facts[value]
-                about.mentioned_until = max(about.mentioned_until, deadline)
-                if print_.demands and deadline != NEVER:
-                    about.demanded_until = step
-            if not isinstance(print_.makes, Nothing):
-                facts[print_.makes].made_until = step
+            kind, until = class_of[number], deadlines[number]
+            last_called[kind] = step
+            if until != NEVER:
+                last_owed[kind] = step
+            elif lapses[number] != NEVER:
+                until = lapses[number] - 1
+            if last_open[kind] < until:
+                last_open[kind] = until
+    for kind, print_ in enumerate(footprints):
+        for value in print_.mentions:
+            about = facts[value]
+            about.mentioned_until = max(about.mentioned_until, last_open[kind])
+            if print_.demands:
+                about.demanded_until = max(about.demanded_until, last_owed[kind])
+        if not isinstance(print_.makes, Nothing):
+            about = facts[print_.makes]
+            about.made_until = max(about.made_until, last_called[kind])
     return Lookahead(facts, footprints)
 
 
@@ -71,3 +81,24 @@ def _name_classes(footprints: Sequence[Footprint], facts: dict[Hashable, ValueFa
                 about.demanders.append(kind)
         if print_.makes is not NOTHING:
             facts.setdefault(print_.makes, ValueFacts()).makers.append(kind)
+
+
+def possible_before(problem: Problem, lookahead: Lookahead, initial: Hashable, step: int) -> list[Hashable]:
+    """Every value that the state may be when `step` begins, whatever came before; usually a few more than there are.
+
+    A value is there because it is the first one or because something called by then makes it. Nothing that makes it is
+    late enough if all of that returned before an operation was called which certainly replaced it, and returned too.
+    """
+    until: dict[Hashable, int] = {initial: -1}
+    replaced = -1
+    for place, events in enumerate(problem.steps[:step]):
+        for number in events.calls:
+            kind, deadline = problem.class_of[number], problem.deadlines[number]
+            print_, traits = lookahead.footprints[kind], problem.traits[kind]
+            if traits.observer or isinstance(print_.makes, Nothing):
+                continue
+            until[print_.makes] = max(until.get(print_.makes, -1), deadline)
+            changes = traits.constant or (print_.demands and print_.makes not in print_.mentions)
+            if deadline < step and changes:
+                replaced = place
+    return [value for value, deadline in until.items() if deadline >= replaced]

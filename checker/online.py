@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from msgspec import structs
@@ -240,31 +241,23 @@ class _Partition:
     def take(self, event: _Event) -> int:
         """Advance by one event; the configurations it cost."""
         self._events.append(event)
-        self._spent = 0
-        try:
-            self._advance(event)
-        except _WrongGuess as wrong:
-            wrong.wiser.add(event.operation.f)
-            self._again()
-        except _OutOfBudget:
-            self.standing = Standing.UNDECIDED
+        self._advance_by([event])
         if self.standing is Standing.UNDECIDED:
             self.frontier = []
         elif not self.frontier:
             self.standing = Standing.IMPOSSIBLE
         return self._spent
 
-    def _again(self) -> None:
-        """From the start, wiser; every restart knows one more name."""
-        self._start()
-        event = self._events[0]
+    def _advance_by(self, events: list[_Event]) -> None:
+        """Or by all from the start, wiser; every restart knows one more name."""
         try:
-            for event in self._events:
+            for event in events:
                 self._spent = 0
                 self._advance(event)
         except _WrongGuess as wrong:
             wrong.wiser.add(event.operation.f)
-            self._again()
+            self._start()
+            self._advance_by(self._events)
         except _OutOfBudget:
             self.standing = Standing.UNDECIDED
 
@@ -356,6 +349,8 @@ class _Partition:
         opened = self._open[number]
         if opened.blind and self.model.label(operation) != opened.label:
             raise _WrongGuess(self._not_blind)
+        if not opened.blind and operation.f not in self._unfaithful:
+            self._compare_effects(opened.unseen, operation)
         self._known[number] = operation
         sees = self.model.traits(operation).observer
         onward, explored = _Antichain(), _Antichain()
@@ -381,10 +376,16 @@ class _Partition:
         self.frontier = onward.all()
         del self._open[number]
 
+    def _compare_effects(self, unseen: Operation, operation: Operation) -> None:
+        """While its result was unknown it was not applied where it seemed to change nothing. Does it, now?"""
+        for state in {state for one in self.frontier for state in _since_call(one, operation.index)}:
+            after = self.model.step(state, operation)
+            if not isinstance(after, Refused) and after != state == self.model.step(state, unseen):
+                raise _WrongGuess(self._unfaithful)
+
     def _has_seen_it(self, one: _Configuration, operation: Operation) -> bool:
         """It can have taken effect, changing nothing, in a state that was there since its call."""
-        states = next((states for number, states in one.seen if number == operation.index), frozenset[Hashable]())
-        return self._fits(operation, states)
+        return self._fits(operation, _since_call(one, operation.index))
 
     def _keep_done(self, one: _Configuration, number: int, onward: _Antichain) -> None:
         """It took effect before, or was absorbed: is its result the one that it had there?"""
@@ -436,7 +437,8 @@ class _Partition:
         if isinstance(state, Refused):
             return None
         foreign = number != operation.index
-        if state == one.state and foreign and not (opened.blind and one.must & opened.bit):
+        idle = state == one.state and foreign and opened.unseen.f not in self._unfaithful
+        if idle and not (opened.blind and one.must & opened.bit):
             return None  # nothing is gained; what is not blind has seen the state
         must = one.must & ~opened.bit
         if self.model.traits(form).constant:
@@ -445,7 +447,7 @@ class _Partition:
                     must &= ~other.bit
         since, facts = one.since, one.facts
         if foreign and not opened.blind and opened.unseen.f not in self._unfaithful and since is None:
-            facts = tuple(sorted((*facts, (number, one.state, state)), key=_number_of))
+            facts = tuple(sorted((*facts, (number, one.state, state)), key=itemgetter(0)))
         elif foreign and not opened.blind and since is None:
             since = _Since(one.state, one.seen, ())
         return _Configuration(
@@ -479,8 +481,8 @@ class _Partition:
         return any(self.model.step(state, operation) == state for state in states)
 
 
-def _number_of(fact: Fact) -> int:
-    return fact[0]
+def _since_call(one: _Configuration, number: int) -> frozenset[Hashable]:
+    return next((states for reader, states in one.seen if reader == number), frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from checker.errors import IllFormedHistory
 from checker.history import Operation, Outcome
 from checker.model import Model, Traits
 
-__all__ = ["NEVER", "Problem", "Step", "compile_problem"]
+__all__ = ["NEVER", "Problem", "Step", "compile_problem", "give_bits"]
 
 NEVER = 1 << 62
 """The deadline of an operation that never returned."""
@@ -26,6 +26,8 @@ class Step:
 
     calls: tuple[int, ...]
     returning: int
+    lapsing: tuple[int, ...] = ()
+    """Crashed operations that nobody needs any more; gone before the calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ class Problem:
     """Per operation: the step that its return ends, or NEVER."""
     bits: tuple[int, ...]
     """Per operation: a power of two that no other operation has while this one is open."""
+    lapses: tuple[int, ...]
+    """Per operation: the step at which it lapses (`checker.retirement`), or NEVER."""
+    exact: frozenset[int] = frozenset()
+    """Classes whose crashed operations a relaxed pass may use only once each."""
 
 
 def compile_problem(operations: Sequence[Operation], model: Model[Any]) -> Problem:
@@ -84,7 +90,8 @@ def compile_problem(operations: Sequence[Operation], model: Model[Any]) -> Probl
         traits=tuple(traits),
         steps=steps,
         deadlines=tuple(deadlines),
-        bits=_bits(len(kept), steps),
+        bits=give_bits(len(kept), steps),
+        lapses=(NEVER,) * len(kept),
     )
 
 
@@ -108,12 +115,13 @@ def _steps(operations: Sequence[Operation]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _bits(count: int, steps: Sequence[Step]) -> tuple[int, ...]:
-    """Bits are used again after the return, so that sets of open operations stay a few machine words wide."""
+def give_bits(count: int, steps: Sequence[Step]) -> tuple[int, ...]:
+    """Bits are used again after the return or the lapse, so that sets of open operations stay a few words wide."""
     bits = [0] * count
     free: list[int] = []
     used = 0
     for step in steps:
+        free.extend(bits[number] for number in step.lapsing)
         for number in step.calls:
             if free:
                 bits[number] = free.pop()

@@ -89,6 +89,8 @@ class FaultPlanned(msgspec.Struct, frozen=True, kw_only=True, tag_field="event",
     for_ns: int
     target: Any = None
     params: dict[str, Any] = {}
+    evidence: tuple[str, ...] = ()
+    """Counts any of which above zero shows an effect; empty: any count does."""
 
 
 class FaultApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="applied"):
@@ -214,13 +216,19 @@ class Acknowledged(TraceEvent, frozen=True, gc=False, tag="acknowledged"):
     index: int
 
 
-class Sent(TraceEvent, frozen=True, gc=False, tag="sent"):
+class Sent(TraceEvent, frozen=True, gc=False, tag="sent", omit_defaults=True):
     """`cause`: the operation or message that made the node send it; empty when a timer did."""
 
     message: str
     kind: str
     to: str
     cause: str = ""
+    term: int = 0
+    """Of a message that promises something: the term in which it does; 0: it promises nothing."""
+    match: int = 0
+    """Of an acknowledgement to a leader: up to this index the log is durable here and equal to the leader's."""
+    vote: bool = False
+    """It grants the receiver a vote in `term`."""
 
 
 class Received(TraceEvent, frozen=True, gc=False, tag="received"):

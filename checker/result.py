@@ -48,13 +48,15 @@ class Stuck:
     operation: Operation
     """Illegal: it cannot be placed by its return. Unknown: the furthest return that the search worked on."""
     prefix: tuple[Operation, ...]
-    """A linearization of what precedes that return: one of the longest there are."""
+    """A linearization of what precedes that return: one of the longest there are; if found `late`, the longest seen."""
     step: int
     """So many returns could be placed."""
     survivors: tuple[Survivor, ...] = ()
     """Configurations that were possible then, at most ten."""
     relaxed: bool = False
     """Found with crashed operations allowed to take effect repeatedly; the verdict holds all the more without."""
+    late: bool = False
+    """Found by a search that began in the middle, whatever came before; survivors are those of an earlier pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,12 @@ class Pass:
     configurations_max: int | None = None
     relaxed: bool = False
     """Crashed operations may take effect any number of times. STUCK is then still right, LINEARIZED says nothing."""
+    horizon: int | None = None
+    """Crashed operations are given up so many steps after their call. LINEARIZED is then still right, STUCK says
+    nothing; but it is probably where an exact pass would be stuck."""
+    late: int | None = None
+    """Begin so many steps before the furthest one that was reached, as if anything had happened until then. STUCK is
+    still right, LINEARIZED says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +125,14 @@ class OpenClass:
         self.kind = kind
         self.constant = constant
         self.mask = 0
-        self.queue: list[tuple[int, int]] = []
-        """(deadline, bit), earliest first."""
+        self.queue: list[tuple[int, int, int]] = []
+        """(until when it is open, operation, bit), earliest first; of those that stay open, the one called first."""
 
     def choices(self, live: int, must: int) -> tuple[int, ...]:
         """Which of the operations in `live` are worth using: the one that must return first, and one that need not if
         it would be lost earlier. For a constant class the earliest alone. (Exchange argument: docs/checker.md.)"""
         spare = 0
-        for _, bit in self.queue:
+        for _, _, bit in self.queue:
             if live & bit:
                 if self.constant:
                     return (bit,)
@@ -147,7 +153,8 @@ class OpenOperations:
         """Class -> bits of the open observers."""
         self.absorbable = 0
         """Bits of open operations that are legal in every state and will return."""
-        self.crashed = 0
+        self.reusable = 0
+        """Bits of open crashed operations that a relaxed pass may use any number of times."""
         self.holder: dict[int, int] = {}
         """Bit -> operation."""
 
@@ -158,11 +165,15 @@ class OpenOperations:
             if self._place >= 0:
                 self._leave(steps[self._place].returning)
             self._place += 1
+            for number in steps[self._place].lapsing:
+                self._leave(number)
             for number in steps[self._place].calls:
                 self._enter(number)
         while self._place > place:
             for number in steps[self._place].calls:
                 self._leave(number)
+            for number in steps[self._place].lapsing:
+                self._enter(number)
             self._place -= 1
             self._enter(steps[self._place].returning)
 
@@ -178,10 +189,11 @@ class OpenOperations:
         if opened is None:
             opened = self.changing[kind] = OpenClass(kind, constant=traits.constant)
         opened.mask |= bit
-        opened.queue.append((deadline, bit))
+        opened.queue.append((min(deadline, problem.lapses[number]), number, bit))
         opened.queue.sort()
         if deadline == NEVER:
-            self.crashed |= bit
+            if kind not in problem.exact:
+                self.reusable |= bit
         elif traits.total or traits.constant:
             self.absorbable |= bit
 
@@ -196,11 +208,11 @@ class OpenOperations:
             return
         opened = self.changing[kind]
         opened.mask &= ~bit
-        opened.queue.remove((problem.deadlines[number], bit))
+        opened.queue.remove((min(problem.deadlines[number], problem.lapses[number]), number, bit))
         if not opened.mask:
             del self.changing[kind]
         self.absorbable &= ~bit
-        self.crashed &= ~bit
+        self.reusable &= ~bit
 
 
 @dataclass(slots=True)
@@ -260,7 +272,7 @@ def arrive(
     problem: Problem, transitions: Transitions, step: int, configurations: Sequence[Configuration]
 ) -> list[Configuration]:
     """Configurations after the calls of `step`: an observer that is legal at once is done at once, the rest is open."""
-    called_must = called_may = 0
+    called_must = called_may = lapsed = 0
     observers: list[tuple[int, int]] = []
     for number in problem.steps[step].calls:
         kind, bit = problem.class_of[number], problem.bits[number]
@@ -270,6 +282,8 @@ def arrive(
         called_may |= bit
         if problem.deadlines[number] != NEVER:
             called_must |= bit
+    for number in problem.steps[step].lapsing:
+        lapsed |= problem.bits[number]
     arrived: list[Configuration] = []
     facts, elsewhere = transitions.facts, transitions.elsewhere
     for found, must, may, trail in configurations:
@@ -278,7 +292,7 @@ def arrive(
         for kind, bit in observers:
             if transitions.step(state, kind) < 0:
                 owed |= bit
-        arrived.append((state, owed, may | called_may, trail))
+        arrived.append((state, owed, may & ~lapsed | called_may, trail))
     return arrived
 
 
@@ -288,9 +302,9 @@ def _burden(configuration: Configuration) -> int:
 
 
 class Search:
-    """One pass over one problem."""
+    """One pass over one problem. begin: the step that a late pass begins at; 0: it begins at the start."""
 
-    def __init__(self, problem: Problem, transitions: Transitions, how: Pass, meter: Meter) -> None:
+    def __init__(self, problem: Problem, transitions: Transitions, how: Pass, meter: Meter, begin: int = 0) -> None:
         self._problem = problem
         self._transitions = transitions
         self._pass = how
@@ -302,12 +316,13 @@ class Search:
         self._visited: dict[int, Antichain] = {}
         self._passed: dict[int, Antichain] = {}
         """Per step, what was explored there and what arrived there: kept only while the search may come back."""
+        self._begin = begin
 
     def run(self) -> SearchEnd:
         """Search until there is an answer or the pass must stop. Raises ModelError for a wrong hint."""
-        last = len(self._problem.steps)
-        frames = [_Frame(0, [(0, 0, 0, None)])] if last else []
-        reached, survivors = 0, list(frames[0].waiting) if last else []
+        last, reached = len(self._problem.steps), self._begin
+        frames = [_Frame(reached, self._starts())] if last else []
+        survivors = list(frames[0].waiting) if last else []
         while frames:
             frame = frames[-1]
             try:
@@ -329,6 +344,17 @@ class Search:
                 reached, survivors = frame.step + 1, onward
             frames.append(_Frame(frame.step + 1, onward))
         return SearchEnd(Ending.STUCK if last else Ending.LINEARIZED, reached, tuple(survivors))
+
+    def _starts(self) -> list[Configuration]:
+        """What to begin with. Late: every state that may be, all open operations on offer, and nothing owed."""
+        if not self._begin:
+            return [(0, 0, 0, None)]
+        self._open.seek(self._begin - 1)
+        returned = self._problem.bits[self._problem.steps[self._begin - 1].returning]
+        may = 0
+        for group in self._open.changing.values():
+            may |= group.mask
+        return [(state, 0, may & ~returned, None) for state in self._transitions.states_before(self._begin)]
 
     def _advance(self, frame: _Frame) -> list[Configuration]:
         """Work on a step: breadth-first all of it, depth-first a chunk. What can go on to the next step, best last."""
@@ -382,7 +408,7 @@ class Search:
         state, must, may, trail = configuration
         opened, facts = self._open, self._transitions.facts
         holder, absorbable = opened.holder, opened.absorbable
-        reusable = opened.crashed if self._pass.relaxed else 0
+        reusable = opened.reusable if self._pass.relaxed else 0
         found: list[Configuration] = []
         for after, used, constant in self._moves(configuration, step):
             owed = must & ~used
@@ -399,10 +425,10 @@ class Search:
     def _moves(self, configuration: Configuration, step: int) -> list[tuple[int, int, bool]]:
         """Which open operations are worth applying next: (state after, bit, whether the operation is constant)."""
         state, must, may, _ = configuration
-        transitions, deadlines, holder = self._transitions, self._problem.deadlines, self._open.holder
+        transitions, problem, holder = self._transitions, self._problem, self._open.holder
         row, facts, elsewhere = transitions.rows[state], transitions.facts, transitions.elsewhere
         moves: list[tuple[int, int, bool]] = []
-        unasked: list[tuple[int, int]] = []
+        unasked: list[tuple[int, int, int]] = []
         for group in self._open.changing.values():
             live = may & group.mask
             if not live:
@@ -416,13 +442,14 @@ class Search:
             if facts and facts[after].mentioned_until < step:
                 after = elsewhere
                 if group.constant:  # all such writes are one class: the earliest deadline will do
-                    unasked.append((deadlines[holder[choices[0]]], choices[0]))
+                    number = holder[choices[0]]
+                    unasked.append((min(problem.deadlines[number], problem.lapses[number]), number, choices[0]))
                     continue
             for used in choices:
                 if after != state or must & used or group.constant:
                     moves.append((after, used, group.constant))
         if unasked:
-            moves.append((elsewhere, min(unasked)[1], True))
+            moves.append((elsewhere, min(unasked)[2], True))
         return moves
 
     def _stranded(self, about: ValueFacts, step: int, owed: int, left: int) -> bool:

@@ -1,7 +1,8 @@
 """The registry of rules over traces of replicated logs, and the one pass that judges a trace by all of them.
 
-Here belongs which rules there are; what each says is in `election_rules`, `log_rules` and `commit_rules`. They are
-rules of replicated logs, not of one implementation: a system takes part by recording the events of `checker.records`.
+Here belongs which rules there are; what each says is in `election_rules`, `log_rules`, `commit_rules` and
+`promise_rules`. They are rules of replicated logs, not of one implementation: a system takes part by recording the
+events of `checker.records`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from checker.commit_rules import (
 )
 from checker.election_rules import ElectedByQuorum, ElectionSafety, MonotoneTerm, OneVotePerTerm
 from checker.log_rules import LeaderAppendOnly, LogMatching, SyncedDurable, TraceForm
+from checker.promise_rules import CommitCounted, MatchProved, PromiseDurable
 from checker.records import CheckResult, TraceLine
 from checker.trace_view import Rule, read_trace
 
@@ -37,6 +39,9 @@ TRACE_RULES: Mapping[str, Callable[[], Rule]] = {
     "synced-durable": SyncedDurable,
     "quorum-durable": QuorumDurable,
     "elected-by-quorum": ElectedByQuorum,
+    "promise-durable": PromiseDurable,
+    "match-proved": MatchProved,
+    "commit-counted": CommitCounted,
     "trace-form": TraceForm,
 }
 """Name of a rule's result -> a fresh rule. The gravest first: the first violated one names a run's signature."""

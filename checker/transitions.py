@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from checker.errors import ModelError
-from checker.lookahead import Lookahead, ValueFacts, look_ahead
+from checker.lookahead import Lookahead, ValueFacts, look_ahead, possible_before
 from checker.model import ELSEWHERE, Model, Nothing, Refused
 from checker.problem import Problem
 
@@ -87,6 +87,12 @@ class Transitions:
                     self.step(state, kind)
             state += 1
         return True
+
+    def states_before(self, step: int) -> tuple[int, ...]:
+        """Every state that may be when `step` begins, whatever came before. Only where there is a look-ahead."""
+        assert self.lookahead is not None, "only the footprints of a model say which states there may be"
+        found = possible_before(self.problem, self.lookahead, self._model.initial, step)
+        return tuple(self._intern(value) for value in found)
 
     def _intern(self, state: Hashable) -> int:
         number = self._numbers.setdefault(state, len(self.states))

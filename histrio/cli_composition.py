@@ -6,7 +6,7 @@ Nothing is decided here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -14,6 +14,7 @@ import msgspec
 
 from checker.errors import MalformedInput
 from checker.records import Verdict
+from histrio.bug_score import BugScore, chosen, score_bugs
 from histrio.campaign import CampaignSpec, Row
 from histrio.catalogue import Catalogue, Entry
 from histrio.cli_services import HistoryAnswer, HistoryQuestion, Replayed, Services
@@ -36,6 +37,7 @@ def real_services() -> Services:
         replay=_replay,
         check_history=_check_history,
         run_campaign=_run_campaign,
+        score_bugs=_score_bugs,
         build_image=_build_image,
     )
 
@@ -92,6 +94,7 @@ MODELS_ABOUT = {
     "versioned-register": "per key: a register whose changes are counted",
     "multi-register": "per key: registers that are read and written together, in transactions",
     "key-value": "per key: get, put, append, compare-and-set and delete",
+    "list-append": "per key: a list that is appended to and read whole",
     "set": "per key: elements that are added, removed and looked for",
     "counter": "per key: a number that is added to and read",
     "fifo-queue": "per key: first in, first out",
@@ -99,6 +102,8 @@ MODELS_ABOUT = {
     "priority-queue": "per key: the smallest priority first; among equal ones any",
     "mutex": "per key: a lock that one owner can hold",
     "fenced-mutex": "per key: a lock whose holders get ascending tokens",
+    "leased-lock": "per key: a lock with leases and fencing tokens, and the list it protects",
+    "bank": "per key: accounts between which money moves",
 }
 """What each model says of itself, without importing it."""
 
@@ -154,6 +159,13 @@ def _run_campaign(
     return run_campaign(campaign, Workers(jobs, packages), on_row, budget_s=budget_s)
 
 
+def _score_bugs(names: tuple[str, ...], seeds: Sequence[int], plans: Path) -> Iterable[BugScore]:
+    from histrio.campaign_trial import run_trial
+    from histrio.systems.raft_trio import RAFT_TRIO
+
+    return score_bugs(chosen(RAFT_TRIO.bugs, names), seeds, plans, run_trial)
+
+
 def _build_image(say: Callable[[str], None]) -> str:
     from histrio.environments.container_image import build_image, connect
 
@@ -171,10 +183,12 @@ def _build_image(say: Callable[[str], None]) -> str:
 def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
     from checker.errors import IllFormedHistory, NoSuchState
     from checker.formats import implied_start, load_history, locate
-    from checker.linearizability import Budget, check_history
+    from checker.linearizability import check_history
     from checker.models import ALIASES, MODELS
 
     loaded = load_history(path, complete=question.whole)
+    from checker.partition import DEFAULT_BUDGET, Budget
+
     if question.format not in (None, loaded.format):
         raise MalformedInput(path, None, f"this is {loaded.format}, not {question.format}", fix="leave out --format")
     model = MODELS[ALIASES.get(question.model, question.model)]
@@ -185,7 +199,7 @@ def _check_history(path: Path, question: HistoryQuestion) -> HistoryAnswer:
             model = model.starting_at(msgspec.json.decode(question.initial))
     except NoSuchState as error:
         raise UsageProblem(f"--initial: {error}", fix="docs/checker.md lists what each model starts with") from None
-    budget = Budget() if question.budget is None else Budget(question.budget)
+    budget = DEFAULT_BUDGET if question.budget is None else Budget(question.budget)
     try:
         result = check_history(loaded.history, model, budget=budget)
     except IllFormedHistory as error:

@@ -93,9 +93,15 @@ def run_name(spec: TrialSpec) -> str:
     return spec.name or "-".join(parts)
 
 
-def replay_command(path: Path) -> str:
-    """The line to copy."""
-    return f"histrio replay {shlex.quote(str(path))}"
+def again_command(directory: RunDirectory, record: RunRecord) -> str:
+    """The line to copy: a replay of the run in the simulator; elsewhere the same faults once more, a re-enactment."""
+    if record.environment == "sim":
+        return f"histrio replay {shlex.quote(str(directory.path))}"
+    try:
+        spec = spec_from_json(record.spec)
+    except msgspec.ValidationError:
+        return f"histrio run --env {record.environment} --plan {shlex.quote(str(directory.plan_json))}"
+    return command_line(msgspec.structs.replace(spec, plan=directory.plan_json, store=TrialSpec().store))
 
 
 def run_command(record: RunRecord) -> str | None:
@@ -197,7 +203,7 @@ def _show(call: Call, directory: RunDirectory, verdict: Verdict, *, expect: Expe
         call.answer(f"{met}: {expect}")
     if report:
         call.answer(f"report  {_write_report(call, directory)}")
-    call.answer(f"again   {replay_command(directory.path)}")
+    call.answer(f"again   {again_command(directory, record)}")
     if anew := run_command(record):
         call.answer(f"anew    {anew}")
     call.answer(f"seed    {record.seed}")
@@ -216,7 +222,7 @@ def _show_json(
         seed=record.seed,
         directory=str(directory.path),
         report=str(_write_report(call, directory)) if report else None,
-        replay=replay_command(directory.path),
+        replay=again_command(directory, record),
         run=run_command(record),
         expected=None if expect is None else str(expect),
         checks=verdict.checks,

@@ -116,6 +116,7 @@ def _planned(trial: Trial) -> list[FaultPlanned]:
                 for_ns=fault.for_ns,
                 target=fault.target,
                 params=fault.params,
+                evidence=kind_named(fault.kind).evidence,
             )
         )
     return lines

@@ -110,11 +110,11 @@ def _seed(given: object) -> int:
 
 def _rate(given: object) -> float:
     try:
-        number = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else 0.0
+        number = float(given) if isinstance(given, (str, int, float)) and not isinstance(given, bool) else -1.0
     except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ValueError(f"{given!r} is no rate; write operations per second, such as 200")
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{given!r} is no rate; write operations per second, such as 200, or 0 for no limit")
     return number
 
 
@@ -277,9 +277,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "rate",
         "HZ",
-        "operations per second, all clients together",
+        "operations per second, all clients together; 0: as fast as they can",
         _rate,
-        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "number", "minimum": 0},
         "rate_hz",
         _show_number,
     ),

@@ -31,7 +31,7 @@ class TrialSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     time_limit_s: float = 60.0
     """Length of the load phase in seconds of the environment's clock."""
     rate_hz: float = 200.0
-    """Operations per second over all clients, as far as the system keeps up."""
+    """Operations per second over all clients, as far as the system keeps up; 0: as fast as the clients can."""
     concurrency: int = 10
     """Clients; the command line also takes a multiple of the nodes, such as `2n`."""
     event_budget: int = 20_000_000

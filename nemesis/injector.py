@@ -164,6 +164,7 @@ class _Course:
         "ends_ns",
         "fault",
         "kind",
+        "occurrences",
         "order",
         "resolved",
         "setting",
@@ -176,6 +177,8 @@ class _Course:
         self.kind = kind_named(fault.kind)
         self.setting = setting_of(self.kind, fault.params)
         self.order = order
+        self.occurrences = 0
+        """Of the event it waits for."""
         self.starts_ns: int | None = None
         self.ends_ns: int | None = None
         self.ended = False
@@ -200,8 +203,8 @@ class Injector:
         assert len(self._courses) == len(plan.faults), "fault ids are unique"
         self._waiting = [course for course in self._courses.values() if isinstance(course.fault.at, AtEvent)]
         self._watched = _watched(self._waiting)
-        self._seen: dict[tuple[str, str | None], int] = {}
         self._started = False
+        self._started_ns = 0
         self._healed = False
 
     @property
@@ -234,7 +237,7 @@ class Injector:
     # ── what starts ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start(self, now_ns: int) -> None:
-        self._started = True
+        self._started, self._started_ns = True, now_ns
         for course in self._courses.values():
             if isinstance(course.fault.at, AtTime):
                 course.starts_ns = now_ns + course.fault.at.ns
@@ -242,10 +245,7 @@ class Injector:
     def _on_node_event(self, now_ns: int, event: NodeEvent, view: ClusterView) -> tuple[Action, ...]:
         if not self._started or self._healed or event.name not in self._watched:
             return ()
-        anywhere, here = (event.name, None), (event.name, event.node)
-        self._seen[anywhere] = self._seen.get(anywhere, 0) + 1
-        self._seen[here] = self._seen.get(here, 0) + 1
-        due = [course for course in self._waiting if self._sprung(course, event)]
+        due = [course for course in self._waiting if self._springs(course, event, now_ns)]
         if not due:
             return ()
         self._waiting = [course for course in self._waiting if course not in due]
@@ -253,12 +253,16 @@ class Injector:
         actions: list[Action] = [self._apply(now_ns, course, view, event.node) for course in due]
         return (*actions, *self._wake_at())
 
-    def _sprung(self, course: _Course, event: NodeEvent) -> bool:
+    def _springs(self, course: _Course, event: NodeEvent, now_ns: int) -> bool:
+        """Whether this occurrence is the one the fault waits for; counts it."""
         at = course.fault.at
         assert isinstance(at, AtEvent)
         if at.event != event.name or at.where not in (None, event.node):
             return False
-        return self._seen[(event.name, at.where)] == at.nth
+        if at.after_ns is not msgspec.UNSET and now_ns < self._started_ns + at.after_ns:
+            return False
+        course.occurrences += 1
+        return course.occurrences == at.nth
 
     def _advance(self, now_ns: int, view: ClusterView) -> tuple[Action, ...]:
         """Ends before beginnings, so that faults that follow one another at once do not overlap."""

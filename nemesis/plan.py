@@ -21,7 +21,7 @@ class AtTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
 
 class AtEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="on", tag="event"):
-    """Start when a node reports `event` for the `nth` time (from 1) since the load phase began.
+    """Start when a node reports `event` for the `nth` time (from 1), `after_ns` or later after the load phase began.
 
     `where`: the node that must report it, or None for any. The node that reported it is the target `self`.
     """
@@ -29,6 +29,8 @@ class AtEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     event: str
     where: str | None = None
     nth: int = 1
+    after_ns: int | msgspec.UnsetType = msgspec.UNSET
+    """Earlier occurrences are not counted: so a trap can follow a fault that a clock starts. Unset: from the start."""
 
 
 When = AtTime | AtEvent
@@ -60,4 +62,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     seed: int
     nodes: tuple[str, ...]
     workload: str
+    world: dict[str, str] = {}
+    """Conditions of a simulated world that were drawn with the plan; what they mean is the simulator's affair."""
     faults: tuple[Fault, ...]

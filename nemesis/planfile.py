@@ -92,6 +92,8 @@ def _check_start(fault: Fault, plan: Plan, path: str, key: str) -> None:
             raise MalformedPlan(path, f"{key}.at.where", f"no such node {where!r}", fix=f"nodes: {plan.nodes}")
         case AtEvent(nth=nth) if nth < 1:
             raise MalformedPlan(path, f"{key}.at.nth", "counts from 1")
+        case AtEvent(after_ns=int(after_ns)) if after_ns < 0:
+            raise MalformedPlan(path, f"{key}.at.after_ns", "must be 0 or more")
         case _:
             pass
 

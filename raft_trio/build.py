@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from raft_trio.core.ready import Ready
-from raft_trio.files import FileBatch
+from raft_trio.files import FileBatch, FileExecutor
 from raft_trio.kv import KeyValueMachine
 from raft_trio.machine import StateMachine
 from raft_trio.rules import RULES, Rules
@@ -28,6 +28,11 @@ def no_result_at_append(machine: StateMachine, command: bytes) -> bytes | None:
 def applied_up_to(applied: LogIndex, read_index: LogIndex) -> bool:
     """A read at `read_index` may be answered once everything up to it has been applied (thesis §6.4)."""
     return applied >= read_index
+
+
+def goes_on_after_write_error(error: OSError) -> bool:
+    """A node never goes on: after a failed write or sync nobody knows what the disk has (P9: as if it had worked)."""
+    return False
 
 
 def due_for_snapshot(applied: LogIndex, snapshot: LogIndex, threshold: int) -> LogIndex | None:
@@ -60,6 +65,8 @@ class NodeRules:
     """(applied index, read index) -> whether the state is recent enough."""
     is_new_command: Callable[[int, int], bool]
     """(last sequence of the session, sequence) -> whether to give the command to the state machine."""
+    goes_on_after_write_error: Callable[[OSError], bool]
+    """What a batch of file operations failed with -> whether to take it for done."""
     due_for_snapshot: Callable[[LogIndex, LogIndex, int], LogIndex | None]
     """(applied index, index of the newest snapshot, threshold) -> index to take one at, or None."""
     term_of_snapshot: Callable[[Term, Term], Term]
@@ -72,6 +79,7 @@ NODE_RULES = NodeRules(
     result_at_append=no_result_at_append,
     may_read=applied_up_to,
     is_new_command=is_new,
+    goes_on_after_write_error=goes_on_after_write_error,
     due_for_snapshot=due_for_snapshot,
     term_of_snapshot=term_of_snapshot,
     sessions_in_snapshot=sessions_in_snapshot,
@@ -89,6 +97,11 @@ def unchanged_batch(batch: FileBatch) -> FileBatch:
     return batch
 
 
+def unchanged_disk(execute: FileExecutor) -> FileExecutor:
+    """The disk itself."""
+    return execute
+
+
 @dataclass(frozen=True, slots=True)
 class Build:
     """Everything a node is made of beside its settings."""
@@ -99,7 +112,9 @@ class Build:
     ready_filter: Callable[[Ready], Ready]
     """Sees everything the core asks for before the node acts on it."""
     files: Callable[[FileBatch], FileBatch]
-    """Sees every batch of file operations before it is executed. Recovery at start does not pass here."""
+    """Sees every batch of file operations before it is executed. Recovery at start passes through `disk`."""
+    disk: Callable[[FileExecutor], FileExecutor]
+    """Through what recovery at start reads and writes files."""
     codec: RecordCodec
     """The log's records as bytes."""
     machine: Callable[[], StateMachine]
@@ -110,6 +125,7 @@ BUILD = Build(
     node_rules=NODE_RULES,
     ready_filter=unchanged_ready,
     files=unchanged_batch,
+    disk=unchanged_disk,
     codec=CODEC,
     machine=KeyValueMachine,
 )

@@ -156,7 +156,7 @@ class Node:
         build = self._build
         try:
             self._wal, recovered = Wal.recover(
-                execute, self._id, build.codec, segment_bytes=self._config.wal_segment_bytes
+                build.disk(execute), self._id, build.codec, segment_bytes=self._config.wal_segment_bytes
             )
             self._core = RaftCore(
                 self._id, self._config, recovered, rules=build.rules, random=self._random, now_ns=now_ns
@@ -223,7 +223,7 @@ class Node:
         """The file batch `token` was executed. An error ends the node: after a failed sync nothing is certain."""
         if self._failed is not None:
             return
-        if error is not None:
+        if error is not None and not self._build.node_rules.goes_on_after_write_error(error):
             what = "log" if token > 0 else "snapshot"
             self._failed = f"batch {token} of the {what} failed: {error}"
             return
@@ -362,7 +362,7 @@ class Node:
                 number += len(messages)
                 continue
             for message in messages:
-                trace.append(Sent(f"{node}.{incarnation}.{number}", _KINDS[type(message)], to, _cause(message)))
+                trace.append(_sent(f"{node}.{incarnation}.{number}", to, message))
                 number += 1
         self._next_message = number
         self._outbox.clear()
@@ -390,11 +390,20 @@ class Node:
         return NodeEffects(trace=self._take_trace(), failed=self._failed)
 
 
+def _sent(name: str, to: NodeId, message: Message) -> Sent:
+    """The trace of a message: the operation it carries first, or what it promises."""
+    match message:
+        case AppendEntriesResponse(term=term, success=True, match_index=match_index):
+            return Sent(name, "appended", to, "", term, match_index)
+        case RequestVoteResponse(term=term, granted=True, pre_vote=False):
+            return Sent(name, "voted", to, "", term, 0, True)
+        case _:
+            return Sent(name, _KINDS[type(message)], to, _cause(message))
+
+
 def _cause(message: Message) -> str:
     """The client operation that a message carries first."""
     match message:
-        case AppendEntriesResponse():
-            return ""
         case AppendEntriesRequest():
             return message.entries[0].operation if message.entries else ""
         case Forward():

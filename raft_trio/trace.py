@@ -110,13 +110,19 @@ class Acknowledged(msgspec.Struct, frozen=True, gc=False, tag="acknowledged"):
     index: LogIndex
 
 
-class Sent(msgspec.Struct, frozen=True, gc=False, tag="sent"):
+class Sent(msgspec.Struct, frozen=True, gc=False, tag="sent", omit_defaults=True):
     """A message left; `cause` is the operation it carries first, empty for none."""
 
     message: str
     kind: str
     to: NodeId
     cause: str = ""
+    term: Term = 0
+    """Of what promises something: the term in which it does. 0: it promises nothing."""
+    match: LogIndex = 0
+    """Of an acknowledgement of entries: the index up to which the log is durable here and equals the leader's."""
+    vote: bool = False
+    """It grants the receiver a vote in `term`; pre-votes promise nothing."""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False, tag="received"):

@@ -13,7 +13,8 @@ def workloads_table() -> str:
     rows = ["| workload | operations | judged by model | what clients do |", "|---|---|---|---|"]
     for workload in WORKLOADS.values():
         functions = ", ".join(f"`{function}`" for function in workload.functions)
-        rows.append(f"| `{workload.name}` | {functions} | `{workload.model}` | {workload.description} |")
+        model = "none" if workload.model is None else f"`{workload.model}`"
+        rows.append(f"| `{workload.name}` | {functions} | {model} | {workload.description} |")
     return "\n".join(rows) + "\n"
 
 

@@ -30,7 +30,12 @@ __all__ = [
 DEFINITE_ERRORS: dict[str, str] = {
     "bad-request": "the node could not make sense of the request and did nothing",
     "cas-mismatch": "compare-and-set found another value than the expected one and changed nothing",
+    "compacted": "the changes asked for are forgotten, and only a read asked for them",
     "connection-refused": "no connection came about, so no request left the client",
+    "empty": "nothing was in the queue, so nothing was taken",
+    "insufficient-funds": "the transfer would have overdrawn the account and was not made",
+    "lock-held": "somebody else holds the lock",
+    "lock-lost": "the lock is not held under that token (any more), so nothing was done or given back",
     "no-leader": "the node knows no leader and did not pass the request on",
     "not-found": "the key does not exist, so the conditional operation changed nothing",
     "not-leader": "the node does not lead and did not pass the request on",

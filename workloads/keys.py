@@ -121,12 +121,13 @@ class LiveKeys(msgspec.Struct, frozen=True):
     stream: Stream
     taken: int = 0
     generators: tuple[Generator, ...] = ()
+    skew: float = 0.0
 
     def op(self, context: Context) -> Step:
         if not context.free:
             return Pending(self)
         state = self._filled(self.generators)
-        chosen, stream = state.stream.below(len(state.generators)) if state.generators else (0, state.stream)
+        chosen, stream = state.stream.zipf(len(state.generators), self.skew) if state.generators else (0, state.stream)
         wake_at_ns: int | None = None
         waiting = 0
         while waiting < len(state.generators):
@@ -149,10 +150,11 @@ class LiveKeys(msgspec.Struct, frozen=True):
         if left <= 0:
             return self if generators is self.generators else self._with(generators, self.stream)
         fresh = tuple([self.make(self.taken + number) for number in range(left)])
-        return LiveKeys(self.make, self.live, self.count, self.stream, self.taken + left, generators + fresh)
+        taken, filled = self.taken + left, generators + fresh
+        return LiveKeys(self.make, self.live, self.count, self.stream, taken, filled, self.skew)
 
     def _with(self, generators: tuple[Generator, ...], stream: Stream) -> LiveKeys:
-        return LiveKeys(self.make, self.live, self.count, stream, self.taken, generators)
+        return LiveKeys(self.make, self.live, self.count, stream, self.taken, generators, self.skew)
 
     def update(self, context: Context, event: Event) -> Generator:
         changed: list[Generator] | None = None
@@ -164,10 +166,14 @@ class LiveKeys(msgspec.Struct, frozen=True):
         return self if changed is None else self._with(tuple(changed), self.stream)
 
 
-def live_keys(live: int, make: MakeGenerator, stream: Stream, *, count: int | None = None) -> Generator:
+def live_keys(
+    live: int, make: MakeGenerator, stream: Stream, *, count: int | None = None, skew: float = 0.0
+) -> Generator:
     """Every thread on every one of `live` keys, each drawn by chance; a key that is done makes way for the next.
 
     A key then lives `live` times as long as it would alone, longer than most faults, and what an outage leaves open is
     spread over several keys. Updates reach all live keys: their generators look at `event.operation.key`.
+    skew: the n-th oldest live key is drawn in proportion to n^-skew (Zipf's law), so that there are hot and cold keys;
+    0: all alike.
     """
-    return LiveKeys(make, live, count, stream)
+    return LiveKeys(make, live, count, stream, skew=skew)

@@ -24,44 +24,20 @@ outage leaves open is spread over three searches.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from workloads.combinators import limit, repeat, sequence, until_ok
-from workloads.generator import DONE, Context, Emit, Event, Finished, Generator, Pending, Step, once
-from workloads.keys import live_keys
+from workloads.generator import DONE, Context, Emit, Event, Finished, Generator, Pending, Step
+from workloads.keyed import Clients, clients_of, final_reads, keyed_load
 from workloads.session import Operation, Outcome
-from workloads.stream import Stream, named_stream
-from workloads.threads import each_thread, on_threads
-from workloads.timing import delay, stagger, time_limit
+from workloads.stream import Stream
 from workloads.workload import Workload, WorkloadOptions
 
-__all__ = ["REGISTER", "Clients", "RegisterKey", "clients_of"]
+__all__ = ["REGISTER", "WEIGHTS", "RegisterKey"]
 
-_WEIGHTS = (5, 3, 2)
-_KEYS_PER_GROUP = 3
+WEIGHTS = (5, 3, 2)
+"""Of read, write and cas."""
 _CAS_CURRENT_OF_4 = 3
 _CAS_BACK_MAX = 8
-_FINAL_TRIES = 10
-_FINAL_RETRY_NS = 300_000_000  # ten tries outlast an election
-_FINAL_LIMIT_NS = 30_000_000_000  # a cluster that does not answer by then has failed its liveness check anyway
-_SECOND_NS = 1_000_000_000
-
-
-class Clients(msgspec.Struct, frozen=True):
-    """What clients do: `readers` only read, the others draw by `weights` of read, write and cas."""
-
-    readers: frozenset[int] = frozenset()
-    weights: tuple[int, ...] = _WEIGHTS
-
-
-def clients_of(threads: int, nodes: int) -> Clients:
-    """Half of the clients of each node read, rounded down; the weights of the others keep 5 : 3 : 2 over all."""
-    readers = threads // (2 * nodes) * nodes
-    reads, writes, cas = _WEIGHTS
-    others = (reads * threads - sum(_WEIGHTS) * readers, writes * threads, cas * threads)
-    return Clients(frozenset(range(readers)), others)
 
 
 class RegisterKey(msgspec.Struct, frozen=True):
@@ -121,30 +97,12 @@ def _value_left(event: Finished) -> int | None:
 
 
 def _generator(options: WorkloadOptions) -> Generator:
-    stream = named_stream(options.seed, "workload/register")
-    groups = max(1, options.threads // (2 * len(options.nodes)))
+    clients = clients_of(options.threads, len(options.nodes), WEIGHTS)
 
-    clients = clients_of(options.threads, len(options.nodes))
+    def key(name: str, stream: Stream) -> Generator:
+        return RegisterKey(name, options.operations_per_key, stream, clients)
 
-    def key(number: int) -> Generator:
-        name = f"{options.key_prefix}{number}"
-        return RegisterKey(name, options.operations_per_key, stream.child(number), clients)
-
-    keys = live_keys(_KEYS_PER_GROUP * groups, key, named_stream(options.seed, "workload/keys"))
-    pace = named_stream(options.seed, "workload/pace")
-    return time_limit(options.time_limit_ns, stagger(max(1, round(_SECOND_NS / options.rate_hz)), keys, pace))
-
-
-def _final_generator(options: WorkloadOptions, keys: tuple[Any, ...]) -> Generator:
-    """Every node is asked for every key, each by one client, until it answers or has been asked ten times.
-
-    At most 30 s, so that a dead cluster does not keep the run from ending.
-    """
-    reads = [
-        until_ok(limit(_FINAL_TRIES, delay(_FINAL_RETRY_NS, repeat(once(Operation("read", key)))))) for key in keys
-    ]
-    readers = range(min(options.threads, len(options.nodes)))
-    return time_limit(_FINAL_LIMIT_NS, on_threads(readers, each_thread(sequence(*reads))))
+    return keyed_load(options, "register", key)
 
 
 REGISTER = Workload(
@@ -154,7 +112,7 @@ REGISTER = Workload(
     writes=("write", "cas"),
     model="cas-register",
     generator=_generator,
-    final_generator=_final_generator,
+    final_generator=final_reads,
     description="Reads, writes and compare-and-sets (5 : 3 : 2) on many short-lived registers; every value is written "
     "once per register, so that each read names its writer.",
 )

@@ -48,11 +48,14 @@ class SessionStep(msgspec.Struct, frozen=True):
     """What the session wants after one input."""
 
     sends: tuple[Any, ...] = ()
-    """Payloads for the node the session is bound to, in order."""
+    """Payloads for `node`, in order."""
     deadline_ns: int | None = None
     """Call `wake` at this time unless another input comes first; None: no timer."""
     completion: Completion | None = None
     """The open operation ended."""
+    node: str | None = None
+    """Where `sends` go, for a client that looks for the leader: a connection to another node is given up for it, and
+    what that one answers is not heard any more. None: the node that the session is bound to."""
 
 
 class Session(Protocol):

@@ -14,6 +14,7 @@ import msgspec
 __all__ = ["Stream", "named_stream"]
 
 _MASK = (1 << 64) - 1
+_MILLION = 1_000_000
 _GAMMA = 0x9E3779B97F4A7C15
 
 
@@ -43,6 +44,12 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
                 return index, rest
             drawn -= weight
         raise AssertionError("a draw below the sum of the weights falls into one of them")
+
+    def zipf(self, bound: int, skew: float) -> tuple[int, Stream]:
+        """An integer of 0 … bound - 1, n in proportion to (n + 1)^-skew, to a millionth; a skew of 0 is `below`."""
+        if skew == 0:
+            return self.below(bound)
+        return self.weighted(tuple([max(1, round(_MILLION * (n + 1) ** -skew)) for n in range(bound)]))
 
     def child(self, number: int) -> Stream:
         """An unrelated stream, the same for the same number: one per key, thread or position."""

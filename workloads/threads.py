@@ -7,7 +7,7 @@ node. Keys are `workloads.keys`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -17,6 +17,7 @@ from workloads.generator import DONE, Context, Done, Emit, Event, Generator, Pen
 __all__ = [
     "ConcurrencyLimit",
     "EachThread",
+    "OnNodes",
     "OnThreads",
     "ProcessLimit",
     "Reserve",
@@ -24,6 +25,7 @@ __all__ = [
     "concurrency_limit",
     "each_process",
     "each_thread",
+    "on_nodes",
     "on_threads",
     "phases",
     "process_limit",
@@ -56,6 +58,42 @@ class OnThreads(msgspec.Struct, frozen=True):
 def on_threads(threads: Iterable[int], generator: Generator) -> Generator:
     """Only these threads; the generator learns nothing of the others. Jepsen: on-threads."""
     return OnThreads(frozenset(threads), generator)
+
+
+class OnNodes(msgspec.Struct, frozen=True):
+    """See `on_nodes`. `places`: of the chosen nodes among all `count`."""
+
+    places: frozenset[int]
+    count: int
+    generator: Generator
+
+    def _threads(self, context: Context) -> frozenset[int]:
+        return frozenset([thread for thread in context.threads if thread % self.count in self.places])
+
+    def op(self, context: Context) -> Step:
+        step = self.generator.op(context.restricted(self._threads(context)))
+        if isinstance(step, Emit):
+            return Emit(step.operation, step.thread, OnNodes(self.places, self.count, step.rest))
+        if isinstance(step, Pending):
+            return Pending(OnNodes(self.places, self.count, step.rest), step.wake_at_ns)
+        return step
+
+    def update(self, context: Context, event: Event) -> Generator:
+        if event.thread % self.count not in self.places:
+            return self
+        inner = self.generator.update(context.restricted(self._threads(context)), event)
+        return self if inner is self.generator else OnNodes(self.places, self.count, inner)
+
+
+def on_nodes(chosen: Collection[str], generator: Generator, *, nodes: tuple[str, ...]) -> Generator:
+    """Only clients of the `chosen` ones of all `nodes`, to which threads are bound in turn. Jepsen: on-threads.
+
+    Raises ValueError for a node that is none of them.
+    """
+    strangers = [node for node in chosen if node not in nodes]
+    if strangers:
+        raise ValueError(f"{', '.join(strangers)}: no such node among {', '.join(nodes)}")
+    return OnNodes(frozenset([nodes.index(node) for node in chosen]), len(nodes), generator)
 
 
 class EachThread(msgspec.Struct, frozen=True):

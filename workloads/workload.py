@@ -24,7 +24,7 @@ class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Clients, bound to nodes round-robin."""
     nodes: tuple[str, ...]
     rate_hz: float
-    """Operations per second over all clients, as far as the system keeps up."""
+    """Operations per second over all clients, as far as the system keeps up; 0: as fast as the clients can."""
     time_limit_ns: int
     """Length of the load phase."""
     seed: int
@@ -32,18 +32,22 @@ class WorkloadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Keys are this and a number."""
     operations_per_key: int = 150
     """After so many operations a key is left alone until the final reads (Jepsen's etcd test: 200)."""
+    key_skew: float = 0.0
+    """How unevenly live keys are used: the n-th in proportion to n^-skew (Zipf's law); 0: all alike."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise InvalidOptions("threads", self.threads, "at least one client is needed")
         if not self.nodes:
             raise InvalidOptions("nodes", self.nodes, "at least one node is needed")
-        if not self.rate_hz > 0:
-            raise InvalidOptions("rate_hz", self.rate_hz, "must be more than 0 operations per second")
+        if not self.rate_hz >= 0:
+            raise InvalidOptions("rate_hz", self.rate_hz, "must be operations per second, or 0 for no limit")
         if self.time_limit_ns <= 0:
             raise InvalidOptions("time_limit_ns", self.time_limit_ns, "must be more than 0")
         if self.operations_per_key < 1:
             raise InvalidOptions("operations_per_key", self.operations_per_key, "must be 1 or more")
+        if not 0 <= self.key_skew <= 10:
+            raise InvalidOptions("key_skew", self.key_skew, "must be a number of 0 to 10")
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +60,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """Those that observe and change nothing."""
     writes: tuple[str, ...]
     """Those that may change something."""
-    model: str
-    """Name of the checker's model."""
+    model: str | None
+    """Name of the checker's model; None: other checks alone judge it."""
     generator: Callable[[WorkloadOptions], Generator]
     """Operations of the load phase; ends by itself at the time limit."""
     final_generator: Callable[[WorkloadOptions, tuple[Any, ...]], Generator]
-    """Reads after healing, given the keys that the load phase touched, in order of their first use."""
+    """Reads, or whatever else shows the end state, after healing; given the keys that the load phase touched, in order
+    of their first use."""
     description: str
     """One or two sentences for `histrio list` and the documentation."""

@@ -21,6 +21,7 @@ _HOMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "versioned-register": ("versioned_register", "VERSIONED_REGISTER"),
         "multi-register": ("multi_register", "MULTI_REGISTER"),
         "key-value": ("key_value", "KEY_VALUE"),
+        "list-append": ("lists", "LIST_APPEND"),
         "set": ("sets", "SET"),
         "counter": ("counter", "COUNTER"),
         "fifo-queue": ("containers", "FIFO_QUEUE"),
@@ -28,6 +29,8 @@ _HOMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "priority-queue": ("priority_queue", "PRIORITY_QUEUE"),
         "mutex": ("mutex", "MUTEX"),
         "fenced-mutex": ("mutex", "FENCED_MUTEX"),
+        "leased-lock": ("leased_lock", "LEASED_LOCK"),
+        "bank": ("bank", "BANK"),
     }
 )
 

@@ -78,11 +78,14 @@ typedef struct {
     int words; /* of 64 bits, for a set of slots */
     bool crashed;
     int32_t *class_of, *deadline, *slot; /* per operation */
+    int32_t *lapse;                      /* per operation: the step at which nobody needs it any more, or NEVER */
+    int32_t *lapsing, *lapsing_from;     /* crashed operations by the step at which they lapse, as `calls` */
     int32_t *source;                     /* per operation: its place in the caller's sequence */
     int32_t *calls;                      /* operations in the order of their calls */
     int32_t *calls_from;                 /* per step and one more: where its calls begin in `calls` */
     int32_t *returning;                  /* per step */
     uint8_t *traits;                     /* per class */
+    uint8_t *exact; /* per class: a relaxed pass may use its crashed operations only once each; NULL: none is */
     int32_t impossible;                  /* an operation that no order can place, or NOBODY; only of a register */
     Oracle oracle;
 } Problem;
@@ -116,10 +119,10 @@ typedef struct {
 } Antichain;
 
 typedef struct {
-    int32_t deadline, slot;
+    int32_t until, slot, number;
 } Queued;
 
-/* The open operations of one class, earliest deadline first. */
+/* The open operations of one class, the one that closes earliest first; of those that stay open, the one called first. */
 typedef struct {
     int32_t kind, previous, next, queued, queue_cap;
     Queued *queue;
@@ -137,7 +140,7 @@ typedef struct {
     int32_t pool_n, pool_cap, free;
     int32_t *at; /* per class: its place in the pool, or NOBODY */
     ClassList changing, observers;
-    uint64_t *absorbable, *crashed;
+    uint64_t *absorbable, *reusable;
     int32_t *holder; /* per slot */
 } Open;
 
@@ -158,6 +161,9 @@ typedef struct {
     int32_t width, burst;
     int64_t frontier_max, stop_at;
     bool relaxed;
+    int32_t begin;         /* the step to begin at; 0 but for a late pass */
+    const int32_t *starts; /* of a late pass: the states that it begins in; NULL: the first one */
+    int32_t starts_n;
     size_t bytes_max;
     double seconds;                 /* left; negative: no limit */
     bool (*interrupted)(void *host); /* asked now and then */
@@ -175,9 +181,10 @@ typedef struct {
 } End;
 
 /* problem.c */
-bool problem_build(Problem *problem, const int64_t *called, const int64_t *returned);
-bool problem_relax(const Problem *problem, Problem *relaxed);
+bool problem_build(Problem *problem, const int64_t *called, const int64_t *returned, int32_t horizon);
+bool problem_relax(const Problem *problem, Problem *relaxed, uint8_t *exact);
 bool problem_look_ahead(Problem *problem);
+bool problem_states_before(Problem *problem, int32_t step, int32_t **states, int32_t *n);
 void problem_free(Problem *problem);
 
 /* oracle.c */

@@ -135,7 +135,8 @@ static bool read_rank(PyObject *operation, PyObject *name, int64_t *to) {
     return !PyErr_Occurred();
 }
 
-static bool fill_table(Subject *subject, PyObject *class_of, PyObject *traits, int64_t *called, int64_t *returned) {
+static bool fill_table(Subject *subject, PyObject *class_of, PyObject *traits, PyObject *lapses, int64_t *called,
+                       int64_t *returned) {
     Problem *p = &subject->problem;
     PyObject *call_order = PyUnicode_InternFromString("call_order");
     PyObject *return_order = PyUnicode_InternFromString("return_order");
@@ -145,6 +146,12 @@ static bool fill_table(Subject *subject, PyObject *class_of, PyObject *traits, i
         filled = operation && kind && read_rank(operation, call_order, &called[i]) &&
                  read_rank(operation, return_order, &returned[i]);
         if (filled) p->class_of[i] = (int32_t)PyLong_AsLong(kind), p->source[i] = i;
+        PyObject *lapse = filled ? PyTuple_GetItem(lapses, i) : NULL;
+        filled = lapse != NULL;
+        if (filled) {
+            long long step = PyLong_AsLongLong(lapse);
+            p->lapse[i] = step > NEVER ? NEVER : (int32_t)step;
+        }
         filled = filled && !PyErr_Occurred();
     }
     for (int32_t i = 0; filled && i < p->classes; i++) {
@@ -157,16 +164,16 @@ static bool fill_table(Subject *subject, PyObject *class_of, PyObject *traits, i
 }
 
 PyDoc_STRVAR(compile_table_doc,
-    "compile_table(operations, class_of, traits, transitions, looks_ahead) -> problem\n\n"
+    "compile_table(operations, class_of, traits, lapses, transitions, looks_ahead) -> problem\n\n"
     "A problem whose model is asked through `transitions` (checker.transitions.Transitions), once for each pair.\n"
     "traits: per class, 1 observer + 2 total + 4 constant.");
 
 static PyObject *compile_table(PyObject *module, PyObject *args) {
-    PyObject *operations, *class_of, *traits, *transitions;
+    PyObject *operations, *class_of, *traits, *lapses, *transitions;
     int looks_ahead;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!O!O!Op", &PyTuple_Type, &operations, &PyTuple_Type, &class_of, &PyTuple_Type, &traits,
-                          &transitions, &looks_ahead))
+    if (!PyArg_ParseTuple(args, "O!O!O!O!Op", &PyTuple_Type, &operations, &PyTuple_Type, &class_of, &PyTuple_Type, &traits,
+                          &PyTuple_Type, &lapses, &transitions, &looks_ahead))
         return NULL;
     Subject *subject = calloc(1, sizeof *subject);
     if (!subject) return PyErr_NoMemory();
@@ -175,12 +182,12 @@ static PyObject *compile_table(PyObject *module, PyObject *args) {
     p->operations = (int32_t)PyTuple_Size(operations), p->classes = (int32_t)PyTuple_Size(traits);
     size_t room = (size_t)p->operations + 1;
     p->class_of = malloc(sizeof *p->class_of * room), p->source = malloc(sizeof *p->source * room);
-    p->traits = malloc((size_t)p->classes + 1);
+    p->traits = malloc((size_t)p->classes + 1), p->lapse = malloc(sizeof *p->lapse * room);
     p->oracle.ask = ask_python, p->oracle.host = subject;
     p->oracle.looks_ahead = looks_ahead, p->oracle.elsewhere = looks_ahead ? 1 : BROKEN;
     int64_t *called = malloc(sizeof *called * room), *returned = malloc(sizeof *returned * room);
-    bool built = p->class_of && p->source && p->traits && called && returned;
-    if (built) built = fill_table(subject, class_of, traits, called, returned) && problem_build(p, called, returned);
+    bool built = p->class_of && p->source && p->traits && p->lapse && called && returned;
+    if (built) built = fill_table(subject, class_of, traits, lapses, called, returned) && problem_build(p, called, returned, 0);
     free(called), free(returned);
     if (built && looks_ahead) built = read_facts(subject);
     if (built) return subject_wrap(subject);
@@ -188,16 +195,36 @@ static PyObject *compile_table(PyObject *module, PyObject *args) {
     return PyErr_Occurred() ? NULL : PyErr_NoMemory();
 }
 
-PyDoc_STRVAR(relax_doc,
-    "relax(problem) -> problem\n\nOf a register: with only the first crashed operation of each class.");
+/* Marks the classes in a tuple of numbers. NULL with an error set. */
+static uint8_t *read_kinds(PyObject *kinds, int32_t classes) {
+    uint8_t *marked = calloc((size_t)classes + 1, 1);
+    if (!marked) PyErr_NoMemory();
+    for (Py_ssize_t i = 0; marked && i < PyTuple_Size(kinds); i++) {
+        long kind = PyLong_AsLong(PyTuple_GetItem(kinds, i));
+        if (kind >= 0 && kind < classes) marked[kind] = 1;
+    }
+    if (PyErr_Occurred()) {
+        free(marked);
+        return NULL;
+    }
+    return marked;
+}
 
-static PyObject *relax(PyObject *module, PyObject *capsule) {
+PyDoc_STRVAR(relax_doc,
+    "relax(problem, exact) -> problem\n\n"
+    "Of a register: with only the first crashed operation of each class, but all of those in `exact`.");
+
+static PyObject *relax(PyObject *module, PyObject *args) {
+    PyObject *capsule, *kinds;
     (void)module;
+    if (!PyArg_ParseTuple(args, "OO!", &capsule, &PyTuple_Type, &kinds)) return NULL;
     Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
     if (!subject) return NULL;
+    uint8_t *exact = read_kinds(kinds, subject->problem.classes);
+    if (!exact) return NULL;
     Subject *relaxed = calloc(1, sizeof *relaxed);
-    if (!relaxed) return PyErr_NoMemory();
-    if (!problem_relax(&subject->problem, &relaxed->problem)) {
+    if (!relaxed || !problem_relax(&subject->problem, &relaxed->problem, exact)) {
+        if (!relaxed) free(exact);
         free(relaxed);
         return PyErr_NoMemory();
     }
@@ -205,8 +232,39 @@ static PyObject *relax(PyObject *module, PyObject *capsule) {
     return subject_wrap(relaxed);
 }
 
+PyDoc_STRVAR(hold_doc, "hold(problem, exact)\n\nA relaxed pass may use the crashed operations of these classes only once each.");
+
+static PyObject *hold(PyObject *module, PyObject *args) {
+    PyObject *capsule, *kinds;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO!", &capsule, &PyTuple_Type, &kinds)) return NULL;
+    Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
+    uint8_t *exact = subject ? read_kinds(kinds, subject->problem.classes) : NULL;
+    if (!exact) return NULL;
+    free(subject->problem.exact);
+    subject->problem.exact = exact;
+    return Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(crashed_doc,
+    "crashed(problem) -> [(operation, class), …]\n\nThose that count and never returned, in the order of their calls.");
+
+static PyObject *crashed(PyObject *module, PyObject *capsule) {
+    (void)module;
+    Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
+    PyObject *list = subject ? PyList_New(0) : NULL;
+    for (int32_t i = 0; list && i < subject->problem.operations; i++) {
+        if (subject->problem.deadline[i] != NEVER) continue;
+        PyObject *operation = PySequence_GetItem(subject->operations, subject->problem.source[i]);
+        PyObject *pair = operation ? Py_BuildValue("(Ni)", operation, (int)subject->problem.class_of[i]) : NULL;
+        if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
+        Py_XDECREF(pair);
+    }
+    return list;
+}
+
 PyDoc_STRVAR(figures_doc,
-    "figures(problem) -> (operations, steps, slots, states, crashed)\n\n"
+    "figures(problem) -> (operations, steps, slots, states, crashed, looks_ahead)\n\n"
     "states: met so far; only for a register.");
 
 static PyObject *figures(PyObject *module, PyObject *capsule) {
@@ -214,8 +272,8 @@ static PyObject *figures(PyObject *module, PyObject *capsule) {
     Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
     if (!subject) return NULL;
     const Problem *p = &subject->problem;
-    return Py_BuildValue("(iiiiO)", (int)p->operations, (int)p->steps, (int)p->slots, (int)p->oracle.states_n,
-                         p->crashed ? Py_True : Py_False);
+    return Py_BuildValue("(iiiiOO)", (int)p->operations, (int)p->steps, (int)p->slots, (int)p->oracle.states_n,
+                         p->crashed ? Py_True : Py_False, p->oracle.looks_ahead ? Py_True : Py_False);
 }
 
 PyDoc_STRVAR(impossible_doc,
@@ -245,27 +303,71 @@ static PyObject *close_table(PyObject *module, PyObject *args) {
     return PyBool_FromLong(oracle_close(&subject->problem.oracle, subject->problem.classes, entries_max));
 }
 
+PyDoc_STRVAR(states_before_doc,
+    "states_before(problem, step) -> tuple of states\n\n"
+    "Of a register that looks ahead: what it may hold when a step begins, whatever came before.");
+
+static PyObject *states_before(PyObject *module, PyObject *args) {
+    PyObject *capsule;
+    int step;
+    int32_t *states, n;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Oi", &capsule, &step)) return NULL;
+    Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
+    if (!subject) return NULL;
+    if (!problem_states_before(&subject->problem, step, &states, &n)) return PyErr_NoMemory();
+    PyObject *tuple = PyTuple_New(n);
+    for (int32_t i = 0; tuple && i < n; i++) {
+        PyObject *number = PyLong_FromLong(states[i]);
+        if (!number || PyTuple_SetItem(tuple, i, number) < 0) Py_CLEAR(tuple);
+    }
+    free(states);
+    return tuple;
+}
+
 /* ── search ──────────────────────────────────────────────────────────────────────────────────────────────────────── */
 
 PyDoc_STRVAR(search_doc,
-    "search(problem, width, burst, frontier_max, relaxed, stop_at, configurations, frontier, seconds, bytes_max)\n"
-    "  -> (ending, step, configurations, frontier, end)\n\n"
+    "search(problem, width, burst, frontier_max, relaxed, stop_at, configurations, frontier, seconds, bytes_max, begin,\n"
+    "       starts) -> (ending, step, configurations, frontier, end)\n\n"
     "One pass. 0: no limit; seconds negative: no limit. ending: 0 linearized, 1 stuck, 2 too wide, 3 spent. A register is\n"
-    "searched without the interpreter's lock; other models take it when they are asked something new.");
+    "searched without the interpreter's lock; other models take it when they are asked something new. starts: the states in\n"
+    "which a late pass begins at the step `begin`; None: at the first step, in the first state.");
+
+static bool read_starts(PyObject *from, int32_t **starts, int32_t *n) {
+    if (from == Py_None) return true;
+    Py_ssize_t size = PyTuple_Size(from);
+    if (size < 0) return false;
+    *starts = malloc(sizeof **starts * ((size_t)size + 1));
+    if (!*starts) {
+        PyErr_NoMemory();
+        return false;
+    }
+    *n = (int32_t)size;
+    for (Py_ssize_t i = 0; i < size; i++) (*starts)[i] = (int32_t)PyLong_AsLong(PyTuple_GetItem(from, i));
+    return !PyErr_Occurred();
+}
 
 static PyObject *run_search(PyObject *module, PyObject *args) {
     PyObject *capsule;
     Pass pass = {0};
     int relaxed;
     long long frontier_max, stop_at, configurations, frontier, bytes_max;
+    PyObject *from;
+    int32_t *starts = NULL;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OiiLpLLLdL", &capsule, &pass.width, &pass.burst, &frontier_max, &relaxed, &stop_at,
-                          &configurations, &frontier, &pass.seconds, &bytes_max))
+    if (!PyArg_ParseTuple(args, "OiiLpLLLdLiO", &capsule, &pass.width, &pass.burst, &frontier_max, &relaxed, &stop_at,
+                          &configurations, &frontier, &pass.seconds, &bytes_max, &pass.begin, &from))
         return NULL;
     Subject *subject = PyCapsule_GetPointer(capsule, PROBLEM);
     if (!subject) return NULL;
-    Ended *ended = calloc(1, sizeof *ended);
-    if (!ended) return PyErr_NoMemory();
+    if (from != Py_None && subject->problem.oracle.looks_ahead && subject->transitions && !read_facts(subject)) return NULL;
+    Ended *ended = read_starts(from, &starts, &pass.starts_n) ? calloc(1, sizeof *ended) : NULL;
+    if (!ended) {
+        free(starts);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    pass.starts = starts;
     pass.frontier_max = frontier_max, pass.relaxed = relaxed, pass.stop_at = stop_at, pass.bytes_max = (size_t)bytes_max;
     pass.interrupted = interrupted, pass.host = subject;
     ended->end.configurations = configurations, ended->end.frontier_max = frontier;
@@ -274,6 +376,7 @@ static PyObject *run_search(PyObject *module, PyObject *args) {
     search(&subject->problem, &pass, &ended->end);
     PyEval_RestoreThread(subject->released);
     subject->released = NULL;
+    free(starts);
     End *end = &ended->end;
     PyObject *wrapped = PyCapsule_New(ended, END, ended_free);
     if (!wrapped) {
@@ -325,6 +428,26 @@ static PyObject *linearization(PyObject *module, PyObject *capsule) {
     return order_of(subject, &ended->end.trail, ended->end.last, subject->problem.steps, &state);
 }
 
+PyDoc_STRVAR(uses_doc,
+    "uses(end) -> [(operation, step), …]\n\nOf a pass that ended linearized: each use of a crashed operation, in order.");
+
+static PyObject *uses(PyObject *module, PyObject *capsule) {
+    (void)module;
+    Ended *ended;
+    Subject *subject = subject_of(capsule, &ended);
+    PyObject *list = subject ? PyList_New(0) : NULL;
+    const Trail *t = subject ? &ended->end.trail : NULL;
+    for (int32_t node = list ? ended->end.last : NOBODY; list && node != NOBODY; node = t->before[node]) {
+        if (subject->problem.deadline[t->operation[node]] != NEVER) continue;
+        PyObject *operation = operation_at(subject, t->operation[node]);
+        PyObject *pair = operation ? Py_BuildValue("(Ni)", operation, (int)t->step[node]) : NULL;
+        if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
+        Py_XDECREF(pair);
+    }
+    if (list && PyList_Reverse(list) < 0) Py_CLEAR(list);
+    return list;
+}
+
 /* The open operations in `c` as two tuples: those that must, and those that only may take effect. */
 static PyObject *open_operations(const Subject *subject, const uint64_t *c, int32_t step) {
     const Problem *p = &subject->problem;
@@ -332,7 +455,7 @@ static PyObject *open_operations(const Subject *subject, const uint64_t *c, int3
     bool listed = must && may;
     for (int32_t i = 0; listed && i < p->calls_from[step + 1]; i++) {
         int32_t number = p->calls[i], slot = p->slot[number];
-        if (p->deadline[number] < step) continue;
+        if (p->deadline[number] < step || p->lapse[number] <= step) continue;
         bool owes = c[1 + (slot >> 6)] >> (slot & 63) & 1, offers = c[1 + p->words + (slot >> 6)] >> (slot & 63) & 1;
         if (!owes && !offers) continue;
         PyObject *operation = operation_at(subject, number);
@@ -365,7 +488,7 @@ static PyObject *survivor(Subject *subject, const End *end, int32_t i) {
 
 PyDoc_STRVAR(stuck_doc,
     "stuck(end, survivors_max) -> (operation, prefix, [(state, (must, may)), …])\n\n"
-    "Where a pass that did not linearize ended.");
+    "Where a pass that did not linearize ended. survivors_max 0: no prefix either, for a late pass knows none.");
 
 static PyObject *stuck(PyObject *module, PyObject *args) {
     PyObject *capsule;
@@ -384,7 +507,7 @@ static PyObject *stuck(PyObject *module, PyObject *args) {
         listed = one && PyList_Append(survivors, one) == 0;
         Py_XDECREF(one);
     }
-    if (listed && n) {
+    if (listed && n && survivors_max) {
         const uint64_t *last = end->survivors.words + (size_t)(n - 1) * (1 + 2 * (size_t)subject->problem.words);
         prefix = order_of(subject, &end->trail, (int32_t)(uint32_t)(last[0] >> 32), end->step, &state);
     } else if (listed)
@@ -417,12 +540,16 @@ static PyObject *state_value(PyObject *module, PyObject *args) {
 static PyMethodDef METHODS[] = {
     {"compile_registers", compile_registers, METH_VARARGS, compile_registers_doc},
     {"compile_table", compile_table, METH_VARARGS, compile_table_doc},
-    {"relax", relax, METH_O, relax_doc},
+    {"relax", relax, METH_VARARGS, relax_doc},
+    {"hold", hold, METH_VARARGS, hold_doc},
+    {"crashed", crashed, METH_O, crashed_doc},
     {"figures", figures, METH_O, figures_doc},
     {"impossible", impossible, METH_O, impossible_doc},
     {"close", close_table, METH_VARARGS, close_doc},
+    {"states_before", states_before, METH_VARARGS, states_before_doc},
     {"search", run_search, METH_VARARGS, search_doc},
     {"linearization", linearization, METH_O, linearization_doc},
+    {"uses", uses, METH_O, uses_doc},
     {"stuck", stuck, METH_VARARGS, stuck_doc},
     {"state", state_value, METH_VARARGS, state_doc},
     {NULL, NULL, 0, NULL},

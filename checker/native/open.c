@@ -12,9 +12,9 @@ bool open_start(Open *open, const Problem *p) {
     open->changing = open->observers = (ClassList){NOBODY, NOBODY, 0};
     open->at = malloc(sizeof *open->at * ((size_t)p->classes + 1));
     open->absorbable = calloc((size_t)p->words, sizeof *open->absorbable);
-    open->crashed = calloc((size_t)p->words, sizeof *open->crashed);
+    open->reusable = calloc((size_t)p->words, sizeof *open->reusable);
     open->holder = malloc(sizeof *open->holder * ((size_t)p->slots + 1));
-    if (!open->at || !open->absorbable || !open->crashed || !open->holder) return false;
+    if (!open->at || !open->absorbable || !open->reusable || !open->holder) return false;
     for (int32_t i = 0; i < p->classes; i++) open->at[i] = NOBODY;
     for (int32_t i = 0; i < p->slots; i++) open->holder[i] = NOBODY;
     return true;
@@ -22,7 +22,7 @@ bool open_start(Open *open, const Problem *p) {
 
 void open_free(Open *open) {
     for (int32_t i = 0; i < open->pool_n; i++) free(open->pool[i].queue);
-    free(open->pool), free(open->masks), free(open->at), free(open->absorbable), free(open->crashed), free(open->holder);
+    free(open->pool), free(open->masks), free(open->at), free(open->absorbable), free(open->reusable), free(open->holder);
     memset(open, 0, sizeof *open);
 }
 
@@ -75,7 +75,7 @@ static bool enqueue(OpenClass *opened, Queued queued) {
     int32_t i = opened->queued++;
     for (; i > 0; i--) {
         Queued before = opened->queue[i - 1];
-        if (before.deadline < queued.deadline || (before.deadline == queued.deadline && before.slot < queued.slot)) break;
+        if (before.until < queued.until || (before.until == queued.until && before.number < queued.number)) break;
         opened->queue[i] = before;
     }
     opened->queue[i] = queued;
@@ -90,11 +90,11 @@ static bool enter(Open *open, const Problem *p, int32_t number) {
     if (at == NOBODY && (at = take_class(open, p, kind, list)) == NOBODY) return false;
     open->holder[slot] = number;
     open->masks[(size_t)at * (size_t)p->words + (size_t)(slot >> 6)] |= bit;
-    if (!enqueue(&open->pool[at], (Queued){deadline, slot})) return false;
+    if (!enqueue(&open->pool[at], (Queued){deadline < p->lapse[number] ? deadline : p->lapse[number], slot, number})) return false;
     if (list == &open->observers) return true;
-    if (deadline == NEVER)
-        open->crashed[slot >> 6] |= bit;
-    else if (p->traits[kind] & (TOTAL | CONSTANT))
+    if (deadline == NEVER) {
+        if (!p->exact || !p->exact[kind]) open->reusable[slot >> 6] |= bit;
+    } else if (p->traits[kind] & (TOTAL | CONSTANT))
         open->absorbable[slot >> 6] |= bit;
     return true;
 }
@@ -109,7 +109,7 @@ static void leave(Open *open, const Problem *p, int32_t number) {
     opened->queued--;
     memmove(opened->queue + i, opened->queue + i + 1, sizeof *opened->queue * (size_t)(opened->queued - i));
     open->absorbable[slot >> 6] &= ~bit;
-    open->crashed[slot >> 6] &= ~bit;
+    open->reusable[slot >> 6] &= ~bit;
     if (!opened->queued) drop_class(open, at, p->traits[kind] & OBSERVER ? &open->observers : &open->changing);
 }
 
@@ -118,12 +118,16 @@ bool open_seek(Open *open, const Problem *p, int32_t place) {
     while (open->place < place) {
         if (open->place >= 0) leave(open, p, p->returning[open->place]);
         open->place++;
+        for (int32_t i = p->lapsing_from[open->place]; i < p->lapsing_from[open->place + 1]; i++)
+            leave(open, p, p->lapsing[i]);
         for (int32_t i = p->calls_from[open->place]; i < p->calls_from[open->place + 1]; i++)
             if (!enter(open, p, p->calls[i])) return false;
     }
     while (open->place > place) {
         for (int32_t i = p->calls_from[open->place]; i < p->calls_from[open->place + 1]; i++)
             leave(open, p, p->calls[i]);
+        for (int32_t i = p->lapsing_from[open->place]; i < p->lapsing_from[open->place + 1]; i++)
+            if (!enter(open, p, p->lapsing[i])) return false;
         open->place--;
         if (!enter(open, p, p->returning[open->place])) return false;
     }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const char compile_registers_doc[] =
-    "compile_registers(operations, initial, vocabulary, looks_ahead, freeze, outcomes, elsewhere, mismatch)\n"
+    "compile_registers(operations, initial, vocabulary, looks_ahead, freeze, outcomes, elsewhere, mismatch, horizon)\n"
     "  -> problem or None\n\n"
     "operations: a tuple, in the order of their calls. vocabulary: 0 a register, 1 with compare-and-set (one that failed\n"
     "with the error `mismatch` observes), 2 a key of a key-value store. freeze: checker.history.freeze. outcomes: ok, fail, info.\n"
@@ -20,7 +20,7 @@ static const char *const NAME[NAMES] = {"f", "value", "result", "outcome", "erro
 typedef struct {
     Subject *subject;
     PyObject *names[NAMES], *freeze, *elsewhere, *mismatch, *ok, *fail, *info, *numbers; /* numbers: value -> state */
-    int vocabulary;
+    int vocabulary, horizon;
     bool unusual, appends, replaces; /* met: an append; a put, delete or cas */
     int32_t *table, table_cap, ops_cap; /* hash of (what, from, to) -> class */
     int64_t *called, *returned;
@@ -429,7 +429,7 @@ static bool compile(Compiler *c, PyObject *operations, PyObject *initial, int lo
     p->oracle.values_n = (int32_t)PyList_Size(c->subject->values);
     p->oracle.looks_ahead = looks_ahead, p->oracle.elsewhere = looks_ahead ? 1 : BROKEN;
     bool done = c->appends ? start_texts(c) : true;
-    done = done && problem_build(p, c->called, c->returned) && (c->appends || problem_look_ahead(p));
+    done = done && problem_build(p, c->called, c->returned, c->horizon) && (c->appends || problem_look_ahead(p));
     if (!done && !c->unusual && !PyErr_Occurred()) PyErr_NoMemory();
     return done;
 }
@@ -439,9 +439,9 @@ PyObject *compile_registers(PyObject *module, PyObject *args) {
     int looks_ahead;
     Compiler c = {0};
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!OipO(OOO)OO!", &PyTuple_Type, &operations, &initial, &c.vocabulary, &looks_ahead,
+    if (!PyArg_ParseTuple(args, "O!OipO(OOO)OO!i", &PyTuple_Type, &operations, &initial, &c.vocabulary, &looks_ahead,
                           &c.freeze, &c.ok, &c.fail, &c.info, &c.elsewhere,
-                          &PyUnicode_Type, &c.mismatch))
+                          &PyUnicode_Type, &c.mismatch, &c.horizon))
         return NULL;
     c.subject = calloc(1, sizeof *c.subject);
     if (!c.subject) return PyErr_NoMemory();

@@ -36,7 +36,7 @@ typedef struct {
     int32_t keys_cap;
     Move *moves;
     int32_t moves_cap;
-    uint64_t *called_must, *called_may;
+    uint64_t *called_must, *called_may, *lapsed;
     int32_t *watchers, watchers_n; /* observers called in this step */
     int32_t watchers_cap;
 } Search;
@@ -187,12 +187,14 @@ INLINE bool empty(const uint64_t *a, const int W) {
 
 INLINE const uint64_t *mask_of(const Search *s, int32_t at, const int W) { return s->open.masks + (size_t)at * (size_t)W; }
 
-/* What the calls of a step add to every configuration. */
+/* What the calls of a step add to every configuration, and what has lapsed takes away. */
 static void collect_calls(Search *s, int32_t step) {
     const Problem *p = s->problem;
     size_t size = (size_t)p->words * sizeof *s->called_must;
-    memset(s->called_must, 0, size), memset(s->called_may, 0, size);
+    memset(s->called_must, 0, size), memset(s->called_may, 0, size), memset(s->lapsed, 0, size);
     s->watchers_n = 0;
+    for (int32_t i = p->lapsing_from[step]; i < p->lapsing_from[step + 1]; i++)
+        s->lapsed[p->slot[p->lapsing[i]] >> 6] |= BIT(p->slot[p->lapsing[i]]);
     for (int32_t i = p->calls_from[step]; i < p->calls_from[step + 1]; i++) {
         int32_t number = p->calls[i], slot = p->slot[number];
         if (p->traits[p->class_of[number]] & OBSERVER) {
@@ -220,7 +222,7 @@ INLINE void arrive(Search *s, int32_t step, uint64_t *c, const int W) {
     }
     for (int w = 0; w < W; w++) {
         c[1 + w] |= s->called_must[w];
-        c[1 + W + w] |= s->called_may[w];
+        c[1 + W + w] = (c[1 + W + w] & ~s->lapsed[w]) | s->called_may[w];
     }
     for (int32_t i = 0; i < s->watchers_n; i++) {
         int32_t number = s->watchers[i], slot = p->slot[number];
@@ -278,7 +280,7 @@ INLINE int choices(const OpenClass *opened, bool constant, const uint64_t *must,
             return spare == NOBODY ? 1 : 2;
         }
         if (spare == NOBODY) spare = slot;
-        if (opened->queue[i].deadline == NEVER) break; /* no later one must return */
+        if (opened->queue[i].until == NEVER) break; /* no later one must return */
     }
     slots[0] = spare;
     return 1;
@@ -289,7 +291,7 @@ INLINE int32_t list_moves(Search *s, const uint64_t *c, int32_t step, const int 
     const Problem *p = s->problem;
     const Oracle *o = &p->oracle;
     const Open *open = &s->open;
-    int32_t state = state_of(c), n = 0, unasked = NOBODY, unasked_deadline = 0;
+    int32_t state = state_of(c), n = 0, unasked = NOBODY, unasked_until = 0;
     for (int32_t at = open->changing.first; at != NOBODY; at = open->pool[at].next) {
         const OpenClass *opened = &open->pool[at];
         if (!meet(c + 1 + W, mask_of(s, at, W), W)) continue;
@@ -300,9 +302,11 @@ INLINE int32_t list_moves(Search *s, const uint64_t *c, int32_t step, const int 
         if (o->looks_ahead && o->facts[after].mentioned_until < step) {
             after = o->elsewhere;
             if (constant) { /* all such writes are one class: the earliest deadline will do */
-                int32_t deadline = p->deadline[open->holder[slots[0]]];
-                if (unasked == NOBODY || deadline < unasked_deadline || (deadline == unasked_deadline && slots[0] < unasked))
-                    unasked = slots[0], unasked_deadline = deadline;
+                int32_t number = open->holder[slots[0]];
+                int32_t until = p->deadline[number] < p->lapse[number] ? p->deadline[number] : p->lapse[number];
+                if (unasked == NOBODY || until < unasked_until ||
+                    (until == unasked_until && number < open->holder[unasked]))
+                    unasked = slots[0], unasked_until = until;
                 continue;
             }
         }
@@ -327,7 +331,7 @@ INLINE void list_successors(Search *s, const uint64_t *c, int32_t step, const in
         owed[move.slot >> 6] &= ~BIT(move.slot);
         if (move.constant)
             for (int w = 0; w < W; w++) owed[w] &= ~s->open.absorbable[w];
-        if (!(s->pass->relaxed && has(s->open.crashed, move.slot))) left[move.slot >> 6] &= ~BIT(move.slot);
+        if (!(s->pass->relaxed && has(s->open.reusable, move.slot))) left[move.slot >> 6] &= ~BIT(move.slot);
         if (move.after == state || empty(owed, W)) continue;
         observe(s, move.after, owed, W);
         if (o->looks_ahead && stranded(s, &o->facts[state], step, owed, left, W)) s->found.n--;
@@ -470,11 +474,26 @@ INLINE void drop_seen(Search *s, Row *row, int32_t step, const int W) {
     row->n = kept;
 }
 
+/* The configurations to begin with. Late: every state that may be, all open operations on offer, and nothing owed. */
+INLINE void push_starts(Search *s, Row *waiting, const int W) {
+    const Problem *p = s->problem;
+    const Pass *pass = s->pass;
+    for (int32_t k = 0; k < (pass->starts ? pass->starts_n : 1); k++) {
+        uint64_t *c = row_push(&s->purse, waiting, W);
+        memset(c, 0, WORDS(W) * sizeof *c);
+        c[0] = head_word(pass->starts ? pass->starts[k] : 0, NOBODY);
+        for (int32_t i = 0; i < p->calls_from[pass->begin]; i++) {
+            int32_t number = p->calls[i], slot = p->slot[number];
+            if (p->deadline[number] >= pass->begin && p->lapse[number] >= pass->begin && !(p->traits[p->class_of[number]] & OBSERVER))
+                c[1 + W + (slot >> 6)] |= BIT(slot);
+        }
+    }
+}
+
 INLINE void run(Search *s, Row *onward, const int W) {
     const Problem *p = s->problem;
-    uint64_t *start = row_push(&s->purse, &frame_push(s, 0)->waiting, W);
-    memset(start, 0, WORDS(W) * sizeof *start);
-    start[0] = head_word(0, NOBODY);
+    s->end->step = s->pass->begin;
+    push_starts(s, &frame_push(s, s->pass->begin)->waiting, W);
     copy_row(s, &s->end->survivors, &s->frames[0].waiting, W);
     while (s->frames_n) {
         if (s->end->trail.n >= s->sweep_at) trail_sweep(s);
@@ -513,6 +532,7 @@ static void search_start(Search *s) {
     if (!open_start(&s->open, p)) leave_with(s, NO_MEMORY);
     s->called_must = grow(&s->purse, NULL, 0, words * sizeof *s->called_must);
     s->called_may = grow(&s->purse, NULL, 0, words * sizeof *s->called_may);
+    s->lapsed = grow(&s->purse, NULL, 0, words * sizeof *s->lapsed);
     s->visited.of = grow(&s->purse, NULL, 0, steps * sizeof *s->visited.of);
     memset(s->visited.of, 0, steps * sizeof *s->visited.of);
     s->passed.of = grow(&s->purse, NULL, 0, steps * sizeof *s->passed.of);
@@ -539,7 +559,7 @@ static void search_free(Search *s) {
     for (int32_t i = 0; i < s->frames_cap; i++) free(s->frames[i].waiting.words);
     antichain_free(&s->onward);
     free(s->idle), free(s->frames), free(s->scratch.words), free(s->found.words), free(s->sorted.words);
-    free(s->moves), free(s->keys), free(s->called_must), free(s->called_may), free(s->watchers);
+    free(s->moves), free(s->keys), free(s->called_must), free(s->called_may), free(s->lapsed), free(s->watchers);
 }
 
 /* Search until there is an answer or the pass must stop. `end` must be zero but for the meter. */

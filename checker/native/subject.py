@@ -4,7 +4,7 @@ each state and class of operations, through the table that the pure Python searc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal
 
 from checker import engines
@@ -16,6 +16,7 @@ from checker.native import _engine
 from checker.preparation import find_impossible, refined
 from checker.problem import Problem, compile_problem
 from checker.result import Stuck, Survivor
+from checker.retirement import retire
 from checker.search import Ending, Meter, Pass
 from checker.transitions import Transitions
 
@@ -31,19 +32,20 @@ _KNOWN = (REGISTER, CAS_REGISTER, KEY_VALUE)
 OUTCOMES = (Outcome.OK, Outcome.FAIL, Outcome.INFO)
 
 
-def prepare_native(operations: Sequence[Operation], model: Model[Any]) -> engines.Subject:
-    """Prepare a partition. Raises IllFormedHistory for an operation that the model does not know."""
+def prepare_native(operations: Sequence[Operation], model: Model[Any], horizon: int | None = None) -> engines.Subject:
+    """Prepare a partition. horizon: crashed operations are given up so many steps after their call
+    (`checker.retirement`). Raises IllFormedHistory for an operation that the model does not know."""
     given = tuple(operations)
     vocabulary = next((place for place, known in enumerate(_KNOWN) if _is_like(model, known)), None)
     if vocabulary is not None:
         looks_ahead = model.footprint is not None or model.refine is not None
         compiled = _engine.compile_registers(
-            given, model.initial, vocabulary, looks_ahead, freeze, OUTCOMES, ELSEWHERE, MISMATCH
+            given, model.initial, vocabulary, looks_ahead, freeze, OUTCOMES, ELSEWHERE, MISMATCH, horizon or 0
         )
         if compiled is not None:
             return RegisterSubject(given, model, compiled, is_relaxed=False)
     narrowed = refined(model, given)
-    problem = compile_problem(given, narrowed)
+    problem = retire(compile_problem(given, narrowed), narrowed, horizon)
     return TableSubject(given, narrowed, problem, Transitions(problem, narrowed), is_relaxed=False)
 
 
@@ -71,24 +73,39 @@ class RegisterSubject:
         self, operations: tuple[Operation, ...], model: Model[Any], compiled: _engine.Problem, *, is_relaxed: bool
     ) -> None:
         self._all, self._model, self._compiled, self._is_relaxed = operations, model, compiled, is_relaxed
-        self.operations, self.steps, _, _, crashed = _engine.figures(compiled)
-        self.worth_relaxing = crashed and not model.unbounded
+        self.operations, self.steps, _, _, self.crashed, self.can_begin_late = _engine.figures(compiled)
+        self._bounded = not model.unbounded or self.can_begin_late  # a key without appends is as bounded as a register
+        self.worth_relaxing = self.crashed and self._bounded
 
     def impossible(self) -> Operation | None:
         """See Subject, as for the rest."""
         return _engine.impossible(self._compiled)
 
-    def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> engines.PassEnd:
         compiled = self._compiled
-        return _run(compiled, how, meter, lambda number: _engine.state(compiled, number), is_relaxed=self._is_relaxed)
+        starts = _engine.states_before(compiled, begin) if begin else None
+        return _run(
+            compiled,
+            how,
+            meter,
+            lambda number: _engine.state(compiled, number),
+            begin,
+            starts,
+            is_relaxed=self._is_relaxed,
+        )
 
-    def relaxed(self) -> engines.Subject:
-        if self._model.unbounded:  # relaxing is not worth it, so it is not compiled
+    def relaxed(self, exact: frozenset[Hashable]) -> engines.Subject:
+        if not self._bounded:  # relaxing is not worth it, so it is not compiled
             narrowed = refined(self._model, self._all)
-            problem, transitions = engines.relax(self._all, narrowed)
+            problem, transitions = engines.relax(self._all, narrowed, exact)
             return TableSubject(self._all, narrowed, problem, transitions, is_relaxed=True)
-        relaxed = _engine.relax(self._compiled)
+        label = self._model.label
+        kinds = {kind: None for one, kind in _engine.crashed(self._compiled) if exact and label(one) in exact}
+        relaxed = _engine.relax(self._compiled, tuple(kinds))
         return RegisterSubject(self._all, self._model, relaxed, is_relaxed=True)
+
+    def within(self, horizon: int) -> engines.Subject:
+        return prepare_native(self._all, self._model, horizon)
 
     def states(self) -> int:
         return _engine.figures(self._compiled)[3]
@@ -116,23 +133,31 @@ class TableSubject:
             problem.operations,
             problem.class_of,
             tuple(_bits(traits) for traits in problem.traits),
+            problem.lapses,
             transitions,
             transitions.lookahead is not None,
         )
-        self.operations, self.steps, _, _, crashed = _engine.figures(self._compiled)
-        self.worth_relaxing = crashed and not model.unbounded
+        _engine.hold(self._compiled, tuple(problem.exact))
+        self.operations, self.steps, _, _, self.crashed, _ = _engine.figures(self._compiled)
+        self.worth_relaxing = self.crashed and not model.unbounded
+        self.can_begin_late = transitions.lookahead is not None
 
     def impossible(self) -> Operation | None:
         """See Subject, as for the rest."""
         return find_impossible(self._model, self._all)
 
-    def run(self, how: Pass, meter: Meter) -> engines.PassEnd:
-        states = self._transitions.states
-        return _run(self._compiled, how, meter, states.__getitem__, is_relaxed=self._is_relaxed)
+    def run(self, how: Pass, meter: Meter, begin: int = 0) -> engines.PassEnd:
+        state_of = self._transitions.states.__getitem__
+        starts = self._transitions.states_before(begin) if begin else None
+        return _run(self._compiled, how, meter, state_of, begin, starts, is_relaxed=self._is_relaxed)
 
-    def relaxed(self) -> engines.Subject:
-        problem, transitions = engines.relax(self._all, self._model)
+    def relaxed(self, exact: frozenset[Hashable]) -> engines.Subject:
+        problem, transitions = engines.relax(self._all, self._model, exact)
         return TableSubject(self._all, self._model, problem, transitions, is_relaxed=True)
+
+    def within(self, horizon: int) -> engines.Subject:
+        problem = retire(compile_problem(self._all, self._model), self._model, horizon)
+        return TableSubject(self._all, self._model, problem, Transitions(problem, self._model), is_relaxed=False)
 
     def states(self) -> int:
         return len(self._transitions.states)
@@ -146,7 +171,14 @@ def _bits(traits: Traits) -> int:
 
 
 def _run(
-    compiled: _engine.Problem, how: Pass, meter: Meter, state_of: Callable[[int], Any], *, is_relaxed: bool
+    compiled: _engine.Problem,
+    how: Pass,
+    meter: Meter,
+    state_of: Callable[[int], Any],
+    begin: int,
+    starts: tuple[int, ...] | None,
+    *,
+    is_relaxed: bool,
 ) -> engines.PassEnd:
     stop_at = meter.configurations_max
     if how.configurations_max is not None:
@@ -163,14 +195,18 @@ def _run(
         meter.frontier_max,
         -1.0 if left is None else max(left, 0.0),
         BYTES_MAX,
+        begin,
+        starts,
     )
     steps = _engine.figures(compiled)[1]
 
     def stuck() -> Stuck | None:
         if not steps:
             return None
-        operation, prefix, survivors = _engine.stuck(end, engines.SURVIVORS_MAX)
+        operation, prefix, survivors = _engine.stuck(end, 0 if begin else engines.SURVIVORS_MAX)
+        if begin:
+            return Stuck(operation, (), step, late=True)
         shown = tuple(Survivor(state_of(state), must, may) for state, (must, may) in survivors)
         return Stuck(operation, prefix, step, shown, relaxed=is_relaxed)
 
-    return engines.PassEnd(ENDINGS[ending], step, lambda: _engine.linearization(end), stuck)
+    return engines.PassEnd(ENDINGS[ending], step, lambda: _engine.linearization(end), stuck, lambda: _engine.uses(end))

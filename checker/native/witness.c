@@ -100,11 +100,15 @@ int32_t write_order(Problem *p, const Trail *t, int32_t last, int32_t until, int
     return w.broken ? BROKEN : w.order_n;
 }
 
-/* Adds what the calls of a step add to a configuration that arrives there. False: the model raised. */
+/* Adds what the calls of a step add to a configuration that arrives there, and takes away what lapses. False: the model raised. */
 bool arrive_at(Problem *p, int32_t step, uint64_t *c) {
     Oracle *o = &p->oracle;
     int32_t state = (int32_t)(uint32_t)c[0];
     if (o->looks_ahead && o->facts[state].mentioned_until < step) state = o->elsewhere;
+    for (int32_t i = p->lapsing_from[step]; i < p->lapsing_from[step + 1]; i++) {
+        int32_t slot = p->slot[p->lapsing[i]];
+        c[1 + p->words + (slot >> 6)] &= ~(UINT64_C(1) << (slot & 63));
+    }
     for (int32_t i = p->calls_from[step]; i < p->calls_from[step + 1]; i++) {
         int32_t number = p->calls[i], slot = p->slot[number], kind = p->class_of[number];
         uint64_t bit = UINT64_C(1) << (slot & 63);

@@ -20,7 +20,7 @@ import trio
 
 import histrio
 from histrio.environments.cluster import Exit, Volume
-from histrio.environments.namespaces import enter, inside, new_network, set_address, set_up, tool
+from histrio.environments.namespaces import as_root, enter, inside, new_network, set_address, set_up, tool
 from histrio.environments.volumes import keep_data, make_volume, remount
 from histrio.errors import HarnessFailure
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
@@ -63,6 +63,7 @@ class LocalCluster:
         self._environs: dict[str, Mapping[str, str]] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._gone: dict[str, trio.Event] = {}
+        self._watches: dict[str, trio.CancelScope] = {}
         self._planned: set[str] = set()
         self._incarnations = dict.fromkeys(nodes, 0)
         self._locks = {node: trio.Lock() for node in nodes}
@@ -110,6 +111,10 @@ class LocalCluster:
     def records(self, node: str) -> Path:
         """The folder of its configuration, trace and log."""
         return self._folder / node / "records"
+
+    def as_seen(self, node: str, path: Path) -> str:
+        """The same files for all."""
+        return str(path.resolve())
 
     def trace(self, node: str) -> Path | None:
         """The file it appends its trace to."""
@@ -159,7 +164,7 @@ class LocalCluster:
 
     async def _create_node(self, node: str, system: DeployedSystem) -> None:
         self.records(node).mkdir(parents=True)
-        volume = self._volumes[node] = await make_volume(self._folder / node)
+        volume = self._volumes[node] = await _make_volume(self._folder / node)
         place = NodePlace(
             node=node,
             address=self._addresses[node],
@@ -171,9 +176,16 @@ class LocalCluster:
 
     async def remove(self) -> None:
         """Ends what runs and takes down what was made; each part is tried, whatever happened to the others."""
-        async with trio.open_nursery() as nursery:
-            for node in self._processes:
-                nursery.start_soon(self.kill, node)
+        try:
+            async with trio.open_nursery() as nursery:
+                for node in self._processes:
+                    nursery.start_soon(self.kill, node)
+        finally:
+            for watch in self._watches.values():
+                watch.cancel()
+            await self._remove_disks_and_links()
+
+    async def _remove_disks_and_links(self) -> None:
         for node, volume in self._volumes.items():
             await keep_data(volume, self._folder / node)
         if self._networks:
@@ -220,10 +232,15 @@ class LocalCluster:
             )
 
     async def _watch(self, node: str, process: subprocess.Popen[bytes], descriptor: int, gone: trio.Event) -> None:
-        try:
-            await trio.lowlevel.wait_readable(descriptor)
-        finally:
-            os.close(descriptor)
+        """Until it is gone, also while all else is being cancelled: cleaning up waits for it."""
+        with trio.CancelScope(shield=True) as scope:
+            self._watches[node] = scope
+            try:
+                await trio.lowlevel.wait_readable(descriptor)
+            finally:
+                os.close(descriptor)
+        if scope.cancelled_caught:
+            return
         time_ns = self._now_ns()
         code = process.wait()
         del self._processes[node]
@@ -292,6 +309,18 @@ def _shorten_retransmissions() -> None:
     """In the present network, where the kernel can: else a connection takes as long as the partition to come back."""
     with suppress(OSError):
         _RTO_MAX.write_text(_RTO_MAX_MS, encoding="ascii")
+
+
+async def _make_volume(folder: Path) -> Volume:
+    """A file system of its own where that can be had: not as an ordinary user, and not in most containers."""
+    if as_root():
+        try:
+            return await make_volume(folder)
+        except (HarnessFailure, OSError):
+            pass
+    path = folder / "data"
+    path.mkdir(exist_ok=True)
+    return Volume(path, None)
 
 
 def _last_line(log: Path) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from histrio.errors import EnvironmentUnavailable
 
-__all__ = ["TOOL_FOLDERS", "enter", "inside", "new_network", "obstacle", "set_address", "set_up", "tool"]
+__all__ = ["TOOL_FOLDERS", "as_root", "enter", "inside", "new_network", "obstacle", "set_address", "set_up", "tool"]
 
 _NEWNS = 0x0002_0000
 _NEWUSER = 0x1000_0000
@@ -63,7 +63,7 @@ def obstacle() -> EnvironmentUnavailable | None:
     for name, package in _TOOLS.items():
         if tool(name) is None:
             return _refusal(f"the command {name} is not installed", f"install {package}")
-    if _as_root() or not _refused("--user", "--map-root-user"):
+    if as_root() or not _refused("--user", "--map-root-user"):
         return None
     return _refusal(
         f"this kernel gives user {os.geteuid()} no network namespace: {_refused('--user', '--map-root-user')}",
@@ -77,8 +77,8 @@ def _refusal(what: str, fix: str) -> EnvironmentUnavailable:
 
 
 @cache
-def _as_root() -> bool:
-    """Whether no user namespace is needed."""
+def as_root() -> bool:
+    """Whether this process may make namespaces and mounts as it is, so that it needs no user namespace."""
     return os.geteuid() == 0 and not _refused()
 
 
@@ -108,7 +108,7 @@ def enter() -> None:
             fix="run the command `histrio run --env local`, or conduct the trial in a process of its own",
         )
     user, group = os.geteuid(), os.getegid()
-    root = _as_root()
+    root = as_root()
     _check(_libc.unshare(_NEWNET | _NEWNS | (0 if root else _NEWUSER)), "unshare")
     if not root:
         _write("/proc/self/setgroups", "deny")

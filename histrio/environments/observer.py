@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from checker.records import Became, TraceEvent, TraceLine
+from checker.records import Became, Snapshot, TraceEvent, TraceLine
 from histrio.environments.cluster import Cluster
 from histrio.errors import HarnessFailure
 from histrio.systems.system import NodeStatus
@@ -24,6 +24,7 @@ __all__ = ["Observer"]
 
 _CHUNK_BYTES = 1 << 20
 _BECAME = "became"
+_INSTALLING = "snapshot-installing"
 _LINE = msgspec.json.Decoder(TraceLine)
 
 Reported = Callable[[str, str], None]
@@ -159,6 +160,9 @@ class Observer:
     def _report(self, node: str, event: TraceEvent) -> None:
         if isinstance(event, Became):
             self._take_role(node, event.role, event.term)
+        elif isinstance(event, Snapshot):
+            if event.installed and _INSTALLING in self._watched():
+                self._reported(node, _INSTALLING)
         elif (name := str(event.__struct_config__.tag)) in self._watched():
             self._reported(node, name)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +27,9 @@ _NFT_S = 20.0
 _TABLE = "histrio-"
 _BEFORE, _DROP, _AFTER = -310, -300, -290
 """Order of hooks: counting what comes, dropping, counting what is left. Faults that overlap all see every packet."""
+_PLAIN = "{ type ipv4_addr . ipv4_addr; }"
+_COUNTING = "{ type ipv4_addr . ipv4_addr; counter; }"
+"""Sets of directed pairs; the second counts packets for each."""
 
 Pair = tuple[str, str]
 
@@ -34,87 +37,100 @@ Pair = tuple[str, str]
 class BlockLinks:
     """`network.block`: drops IP packets on the directed pairs of the fault, where the bridge forwards them.
 
-    Every fault has a table of its own, made and removed in one transaction for the whole cluster, so that faults
-    overlap without knowing of each other, and a node that starts anew meets the same rules.
+    Every fault has a table of its own, changed in one transaction for the whole cluster, so that faults overlap without
+    knowing of each other, and a node that starts anew meets the same rules.
     """
 
     def __init__(self, cluster: Cluster, spoke: Spoke, seed: int) -> None:
         self._cluster = cluster
-        self._pairs: dict[str, tuple[Pair, ...]] = {}
-        """Of faults whose table exists."""
-        self._blocked: set[str] = set()
+        self._tables: set[str] = set()
+        """Faults that have one."""
+        self._blocked: dict[str, tuple[Pair, ...]] = {}
+        self._pairs: dict[str, dict[Pair, None]] = {}
+        """All that a fault has ever blocked."""
+        self._dropped: dict[str, int] = {}
 
     async def apply(self, action: Apply) -> str:
+        """A second time for the same fault: other pairs, and the counts go on."""
         fault, pairs = action.fault.id, action.pairs
-        if pairs:
+        if fault in self._tables:
+            self._dropped[fault] += await self._packets(fault, "dropped")
+            await self._nft(f"flush set bridge {_TABLE}{fault} dropped", *self._drop(fault, pairs))
+        else:
             await self._nft(
                 f"add table bridge {_TABLE}{fault}",
-                self._set(fault, "dropped", pairs),
-                f"add set bridge {_TABLE}{fault} cut {{ type ipv4_addr . ipv4_addr; }}",
-                f"add element bridge {_TABLE}{fault} cut {{ {self._elements(pairs)} }}",
+                f"add set bridge {_TABLE}{fault} dropped {_COUNTING}",
+                f"add set bridge {_TABLE}{fault} cut {_PLAIN}",
                 self._chain(fault, "arriving", _BEFORE),
                 self._chain(fault, "cutting", _DROP),
                 f"add rule bridge {_TABLE}{fault} arriving ip saddr . ip daddr @dropped",
                 f"add rule bridge {_TABLE}{fault} cutting ip saddr . ip daddr @cut drop",
+                *self._drop(fault, pairs),
             )
-        self._pairs[fault] = pairs
-        self._blocked.add(fault)
+            self._tables.add(fault)
+        self._dropped.setdefault(fault, 0)
+        self._blocked[fault] = pairs
+        self._pairs.setdefault(fault, {}).update(dict.fromkeys(pairs))
         return "drop " + ", ".join(f"{source}>{target}" for source, target in pairs)
+
+    def _drop(self, fault: str, pairs: Iterable[Pair]) -> tuple[str, ...]:
+        """What is to be dropped from now on."""
+        flush = f"flush set bridge {_TABLE}{fault} cut"
+        return (flush, *self._add(fault, "cut", pairs), *self._add(fault, "dropped", pairs))
 
     async def undo(self, action: Undo) -> Counts:
         fault = action.fault_id
-        self._blocked.discard(fault)
-        if not self._pairs.get(fault):
-            return {"packets_dropped": 0}
-        counted = await self._packets(fault, "dropped")
+        dropped = self._dropped[fault] + await self._packets(fault, "dropped")
         await self._nft(
             f"delete chain bridge {_TABLE}{fault} cutting",
             f"delete chain bridge {_TABLE}{fault} arriving",
-            self._set(fault, "carried", self._pairs[fault]),
+            f"add set bridge {_TABLE}{fault} carried {_COUNTING}",
             self._chain(fault, "passing", _AFTER),
             f"add rule bridge {_TABLE}{fault} passing ip saddr . ip daddr @carried",
+            *self._add(fault, "carried", self._pairs[fault]),
         )
-        return {"packets_dropped": sum(counted.values())}
+        del self._blocked[fault]
+        return {"packets_dropped": dropped}
 
     async def healed(self, probe: Probe, since_ns: int) -> str | None:
         """No rule blocks any of the links, and one has carried a packet: followers rarely talk to each other."""
         fault = probe.fault_id
-        pairs = self._pairs.get(fault, ())
-        if not pairs or {pair for other in self._blocked for pair in self._pairs[other]} & set(pairs):
+        pairs = self._pairs[fault]
+        if any(pair in pairs for blocked in self._blocked.values() for pair in blocked):
             return None
-        carried = sum(packets > 0 for packets in (await self._packets(fault, "carried")).values())
+        carried = await self._carrying(fault)
         if not carried:
             return None
-        del self._pairs[fault]
         await self._nft(f"delete table bridge {_TABLE}{fault}")
+        self._tables.discard(fault)
         return f"{carried} of {len(pairs)} links carried a packet, none is blocked"
 
     async def close(self) -> None:
-        left = [f"delete table bridge {_TABLE}{fault}" for fault, pairs in self._pairs.items() if pairs]
-        self._pairs.clear()
-        if left:
-            await self._nft(*left)
+        if self._tables:
+            await self._nft(*(f"delete table bridge {_TABLE}{fault}" for fault in sorted(self._tables)))
+            self._tables.clear()
 
-    def _elements(self, pairs: tuple[Pair, ...]) -> str:
+    def _add(self, fault: str, name: str, pairs: Iterable[Pair]) -> tuple[str, ...]:
         addresses = self._cluster.addresses
-        return ", ".join(f"{addresses[source]} . {addresses[target]}" for source, target in pairs)
-
-    def _set(self, fault: str, name: str, pairs: tuple[Pair, ...]) -> str:
-        """A set of pairs that counts packets for each of them."""
-        elements = self._elements(pairs)
-        kind = f"type ipv4_addr . ipv4_addr; counter; elements = {{ {elements} }}"
-        return f"add set bridge {_TABLE}{fault} {name} {{ {kind} }}"
+        elements = ", ".join(f"{addresses[source]} . {addresses[target]}" for source, target in pairs)
+        return (f"add element bridge {_TABLE}{fault} {name} {{ {elements} }}",) if elements else ()
 
     def _chain(self, fault: str, name: str, priority: int) -> str:
         hook = f"type filter hook forward priority {priority};"
         return f"add chain bridge {_TABLE}{fault} {name} {{ {hook} }}"
 
-    async def _packets(self, fault: str, name: str) -> dict[str, int]:
-        """Pair of addresses -> packets that a set has counted."""
+    async def _packets(self, fault: str, name: str) -> int:
+        """What a set has counted."""
+        return sum(await self._counters(fault, name))
+
+    async def _carrying(self, fault: str) -> int:
+        """Links that have carried a packet since the fault was undone."""
+        return sum(packets > 0 for packets in await self._counters(fault, "carried"))
+
+    async def _counters(self, fault: str, name: str) -> list[int]:
         listed = json.loads(await self._call("-j", "list", "set", "bridge", f"{_TABLE}{fault}", name))
-        found = [entry["set"] for entry in listed["nftables"] if "set" in entry]
-        elements = [element["elem"] for element in found[0].get("elem", [])]
-        return {">".join(element["val"]["concat"]): element["counter"]["packets"] for element in elements}
+        (found,) = [entry["set"] for entry in listed["nftables"] if "set" in entry]
+        return [element["elem"]["counter"]["packets"] for element in found.get("elem", [])]
 
     async def _nft(self, *lines: str) -> None:
         """One transaction."""
@@ -154,7 +170,8 @@ class EndProcesses:
 
     async def _end(self, fault: str, node: str) -> None:
         end = self._cluster.kill if self._sign is signal.SIGKILL else self._cluster.terminate
-        self._ended[fault] += await end(node)
+        if await end(node):
+            self._ended[fault] += 1
 
     async def undo(self, action: Undo) -> Counts:
         async with trio.open_nursery() as nursery:
@@ -230,10 +247,10 @@ def _state(pid: int) -> str:
 
 def _unread_sockets(pid: int) -> int:
     """TCP sockets in the process's network, listening ones too, in which something waits for it."""
-    try:
-        rows = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
-        return 0
+    rows: list[str] = []
+    for protocol in ("tcp", "tcp6"):
+        with suppress(OSError):
+            rows += Path(f"/proc/{pid}/net/{protocol}").read_text(encoding="ascii").splitlines()[1:]
     return sum(int(row.split()[4].partition(":")[2], 16) > 0 for row in rows)
 
 

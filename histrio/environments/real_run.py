@@ -23,6 +23,8 @@ from histrio.trial import Trial
 
 __all__ = ["conduct"]
 
+_BREAKING = (signal.SIGINT, signal.SIGTERM)
+
 
 def conduct(
     trial: Trial,
@@ -36,7 +38,13 @@ def conduct(
 ) -> Conducted:
     """`Environment.conduct` for real worlds. SIGINT and SIGTERM heal and clean up first; see `Conducted.signal`."""
     spec = trial.spec
-    deployed = system.deployed(seed=spec.seed, nodes=trial.nodes, options=spec.system_options, bug=spec.bug)
+    deployed = system.deployed(
+        seed=spec.seed,
+        nodes=trial.nodes,
+        options=spec.system_options,
+        bug=spec.bug,
+        workload=trial.plan.workload,
+    )
     if deployed is None:
         raise UsageProblem(
             f"{system.name} has no processes to run in {spec.environment}",
@@ -59,9 +67,10 @@ async def _until_signal(run: Callable[[], Awaitable[None]]) -> int | None:
     """Runs to the end, or to the first SIGINT or SIGTERM and then through its cleaning up; which signal, if any.
 
     Without this a signal would raise wherever the loop of tasks is, and nothing could be cleaned up any more. Only the
-    main thread gets signals.
+    main thread gets signals; one that is ignored, as in a shell's background job, stays so.
     """
-    if threading.current_thread() is not threading.main_thread():
+    numbers = [number for number in _BREAKING if signal.getsignal(number) is not signal.SIG_IGN]
+    if threading.current_thread() is not threading.main_thread() or not numbers:
         await run()
         return None
     caught: list[int] = []
@@ -71,7 +80,7 @@ async def _until_signal(run: Callable[[], Awaitable[None]]) -> int | None:
             caught.append(number)
             scope.cancel()
 
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*numbers) as signals:
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as scope:
                 nursery.start_soon(listen, scope)

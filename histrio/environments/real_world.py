@@ -28,8 +28,9 @@ from histrio.engine import (
     TimePassed,
     WakeEngine,
 )
-from histrio.environments.cluster import Cluster, Exit, OpenCluster, RealMechanism, RealMechanismFactory
+from histrio.environments.cluster import Cluster, Exit, OpenCluster, RealMechanism, RealMechanismFactory, Serving
 from histrio.environments.environment import Conducted, Progress
+from histrio.environments.mechanisms.registry import MAY_END_NODES
 from histrio.environments.observer import Observer
 from histrio.recorder import Recorder
 from histrio.systems.system import DeployedSystem, NodeStatus
@@ -42,6 +43,7 @@ from workloads.session import Client, Completion, Outcome
 __all__ = ["RealWorld"]
 
 _SECOND_NS = 1_000_000_000
+_LATE_NS = 1_000  # a wake-up that rounding makes a nanosecond early would ask for itself again
 _TRACE_POLL_S = 0.005  # a trap is to strike within an election, which takes 150 ms and more
 _STATUS_POLL_S = 0.1
 _STATUS_PATIENCE_S = 1.0
@@ -85,6 +87,8 @@ class RealWorld:
         self._last: dict[str, trio.Event] = {}
         """Fault or node -> end of the last call that concerns it."""
         self._link_faults: set[str] = set()
+        self._excused: dict[str, tuple[str, ...]] = {}
+        """Fault -> nodes that may end for it, until they have been started again."""
 
     def now_ns(self) -> int:
         """The clock of everything that is recorded."""
@@ -119,7 +123,10 @@ class RealWorld:
                 reported=lambda node, event: self._feed(NodeReported(node, event)),
             )
             seed = self._trial.spec.seed
-            self._mechanisms = {name: make(cluster, observer.spoke, seed) for name, make in self._factories.items()}
+            wanted = {kind_named(fault.kind).mechanism for fault in self._trial.plan.faults}
+            for name, make in self._factories.items():
+                if name in wanted:
+                    self._mechanisms[name] = make(cluster, observer.spoke, seed)
             try:
                 with trio.move_on_after(self._budget_s()):
                     await self._live(cluster, observer)
@@ -138,6 +145,9 @@ class RealWorld:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery, self._cluster = nursery, cluster
+                for mechanism in self._mechanisms.values():
+                    if isinstance(mechanism, Serving):
+                        nursery.start_soon(mechanism.serve)
                 for node in cluster.nodes:
                     nursery.start_soon(cluster.start, node)
                 nursery.start_soon(self._follow_traces, observer)
@@ -185,7 +195,7 @@ class RealWorld:
             case InvokeOperation():
                 self._invoke(action)
             case WakeEngine(time_ns=time_ns):
-                self._wake_s = self._origin_s + time_ns / _SECOND_NS
+                self._wake_s = self._origin_s + (time_ns + _LATE_NS) / _SECOND_NS
                 if self._sleep is not None:
                     self._sleep.deadline = self._wake_s
             case Apply() | Undo() | Probe():
@@ -212,7 +222,8 @@ class RealWorld:
     # ── nodes as seen from outside ───────────────────────────────────────────────────────────────────────────────────
 
     def _exited(self, left: Exit) -> None:
-        if not left.planned:
+        excused = any(left.node in nodes for nodes in self._excused.values())
+        if not left.planned and not excused:
             self._exits.append(NodeExit(node=left.node, time_ns=left.time_ns, reason=left.reason))
         if self._observer is not None:
             self._observer.ended(left.node)
@@ -306,6 +317,8 @@ class RealWorld:
     async def _apply(self, action: Apply) -> None:
         fault = action.fault
         self._in_force[fault.id] = fault.kind
+        if action.mechanism in MAY_END_NODES:
+            self._excused[fault.id] = action.resolved
         rule = await self._mechanisms[action.mechanism].apply(action)
         self._recorder.fault(FaultApplied(id=fault.id, time_ns=self.now_ns(), resolved=action.resolved, rule=rule))
 
@@ -316,6 +329,7 @@ class RealWorld:
         mechanism = self._mechanisms[action.mechanism]
         counts = await mechanism.undo(action)
         now_ns = self.now_ns()
+        self._excused.pop(action.fault_id, None)
         del self._in_force[action.fault_id]
         self._recorder.fault(FaultObserved(id=action.fault_id, time_ns=now_ns, counts=counts))
         self._recorder.fault(FaultUndone(id=action.fault_id, time_ns=now_ns))

@@ -19,6 +19,7 @@ from checker.records import (
     FaultUndone,
     NodeExit,
     RunEnd,
+    Snapshot,
 )
 from histrio.engine import (
     Engine,
@@ -47,6 +48,7 @@ __all__ = ["SimulatedWorld"]
 
 MS = 1_000_000
 _BECAME = Became.__struct_config__.tag
+_SNAPSHOT = Snapshot.__struct_config__.tag
 PROBE_INTERVAL_NS = 20 * MS
 PROBES_MAX = 500  # ten simulated seconds: longer than a cluster may take to heal
 
@@ -54,11 +56,12 @@ PROBES_MAX = 500  # ten simulated seconds: longer than a cluster may take to hea
 class _Client:
     """One process: its session, its connection, its open operation."""
 
-    __slots__ = ("address", "deadline", "node", "operation", "process", "session", "thread")
+    __slots__ = ("address", "deadline", "node", "operation", "process", "reached", "session", "thread")
 
     def __init__(self, thread: int, process: int, node: str, session: Session) -> None:
         self.thread, self.process, self.node, self.session = thread, process, node, session
         self.address = f"p{process}"
+        self.reached = node  # where its connection leads
         self.operation: Operation | None = None
         self.deadline: Timer | None = None
 
@@ -115,7 +118,9 @@ class SimulatedWorld:
         return Conducted(
             phases=self._engine.phases,
             exits=tuple(
-                NodeExit(node=left.name, time_ns=left.time_ns, reason=left.reason) for left in simulation.exits
+                NodeExit(node=left.name, time_ns=left.time_ns, reason=left.reason)
+                for left in simulation.exits
+                if not (left.disk_at_fault and self._system.blames_disk(left.reason))
             ),
             end=RunEnd(
                 time_ns=simulation.now_ns,
@@ -181,6 +186,8 @@ class SimulatedWorld:
             name = tags.get(type(event)) or self._tag(event)
             if name == _BECAME:
                 name = self._changed_role(node, event)
+            elif name == _SNAPSHOT and event.installed:
+                name = "snapshot-installing"
             if name in watched:
                 # The engine may end this very node, so it is asked once the present flush is done.
                 self.simulation.call_at(now_ns, partial(self._feed, NodeReported(node, name)))
@@ -221,9 +228,13 @@ class SimulatedWorld:
             client.deadline.cancel()
             client.deadline = None
         for payload in step.sends:
+            node = step.node or client.node
+            if self.simulation.is_connected(client.address) and client.reached != node:
+                self.simulation.disconnect(client.address)
             if not self.simulation.is_connected(client.address):
+                client.reached = node
                 self.simulation.connect(
-                    client.address, client.node, partial(self._received, client), partial(self._disconnected, client)
+                    client.address, node, partial(self._received, client), partial(self._disconnected, client)
                 )
             self.simulation.request(client.address, payload)
         if step.deadline_ns is not None:

@@ -16,30 +16,37 @@ from msgspec.structs import astuple
 from checker import records
 from histrio.config import suggestion
 from histrio.errors import UsageProblem
-from histrio.simulation.node import Address, Effects, Send
-from histrio.systems.raft_trio_bugs import PLANTED
-from histrio.systems.raft_trio_session import RaftTrioSession
+from histrio.simulation.buggify import Buggify
+from histrio.simulation.node import Address
+from histrio.systems.raft_trio_encoding import ENCODINGS
+from histrio.systems.raft_trio_modes import (
+    BUGS,
+    DEFAULT_TIMEOUT_NS,
+    RETRYING_TIMEOUT_NS,
+    build_of,
+    sessions_of,
+)
+from histrio.systems.raft_trio_simulated import BuggifiedRaftNode, SimulatedRaftNode, with_early_snapshots
 from histrio.systems.system import Bug, DeployedSystem, SimulatedSystem
 from raft_trio import trace
-from raft_trio.build import BUILD, Build
 from raft_trio.config import RaftNodeConfig
-from raft_trio.files import FileExecutor
-from raft_trio.messages import PeerFrame
-from raft_trio.node import Node
 
 __all__ = ["RAFT_TRIO", "RaftTrio", "SimulatedRaftNode", "translate"]
 
 MS = 1_000_000
-DEFAULT_OPERATION_TIMEOUT_NS = 1000 * MS  # three of the longest elections: a client outlives one failed attempt
 
 _OPTIONS: Mapping[str, str] = {
     "profile": "`hardened` (default) or `paper`: without pre-vote, check-quorum, stickiness and no-op",
+    "client": "`harness` (default): bound to one node, never retries; `retrying`: follows the leader, same session and "
+    "sequence on every try",
+    "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_TIMEOUT_NS // MS}, "
+    f"of a retrying one {RETRYING_TIMEOUT_NS // MS}",
     "snapshot_threshold": "a node takes a snapshot after so many applied entries; default 10000",
     "trailing_logs": "entries kept in the log below a snapshot; default 5000",
     "snapshot_chunk_bytes": "a snapshot travels in chunks of so many bytes; default 65536",
     "wal_segment_bytes": "size of a file of the write-ahead log; default 16 MiB",
-    "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_OPERATION_TIMEOUT_NS // MS}",
 }
+_CHOICES: Mapping[str, tuple[str, ...]] = {"profile": ("hardened", "paper"), "client": ("harness", "retrying")}
 
 
 _NUMBERS: Mapping[str, str] = {
@@ -55,8 +62,8 @@ class RaftTrio:
     """Implements `histrio.systems.system.System`."""
 
     name = "raft_trio"
-    bugs: Mapping[str, Bug] = {name: planted.bug for name, planted in PLANTED.items()}
-    workloads = ("register",)
+    bugs: Mapping[str, Bug] = BUGS
+    workloads = tuple(ENCODINGS)
     options = _OPTIONS
 
     def check_options(self, options: Mapping[str, str]) -> None:
@@ -68,11 +75,11 @@ class RaftTrio:
                     why="--system-option passes options to the system under test",
                     fix=suggestion(name, _OPTIONS),
                 )
-            if name == "profile" and value not in ("hardened", "paper"):
+            if name in _CHOICES and value not in _CHOICES[name]:
                 raise UsageProblem(
-                    f"profile={value!r} is not a profile of raft_trio",
-                    why="a profile names a set of Raft's optional defences",
-                    fix=suggestion(value, ("hardened", "paper")),
+                    f"{name}={value!r} is not a {name} of raft_trio",
+                    why=_OPTIONS[name].replace("`", ""),
+                    fix=suggestion(value, _CHOICES[name]),
                 )
             if name == "operation_timeout_ms" and not (value.isdecimal() and int(value) > 0):
                 raise UsageProblem(
@@ -88,67 +95,52 @@ class RaftTrio:
                 )
 
     def simulated(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
+        buggify: Buggify | None = None,
     ) -> SimulatedSystem:
         """The build, its configuration and its clients for one simulated run."""
-        build = PLANTED[bug].plant(BUILD) if bug else BUILD
+        build = build_of(bug)
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
-        timeout_ns = _timeout_ns(options)
-
+        session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
         numbers: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
 
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
             config = replace(configure(node_id=name, cluster_members=nodes), **numbers)
-            return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
+            random = Random(f"{seed}/node/{name}/{incarnation}")
+            if buggify is None:
+                return SimulatedRaftNode(name, incarnation, config, build, random)
+            if buggify.is_active("early-snapshots"):
+                config = with_early_snapshots(config)
+            return BuggifiedRaftNode(name, incarnation, config, build, random, buggify.of(name, incarnation))
 
-        return SimulatedSystem(
-            node=node, translate=translate, session=lambda process: RaftTrioSession(timeout_ns=timeout_ns)
-        )
+        return SimulatedSystem(node=node, translate=translate, session=session, blames_disk=_blames_disk)
 
     def deployed(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
     ) -> DeployedSystem:
         """The same on real processes. Nodes draw their own timeouts there: no seed makes two real runs alike."""
-        from histrio.systems.raft_trio_deployed import (
-            deploy,
-        )  # sockets and their tasks, which simulated runs do without
+        # sockets and their tasks, which simulated runs do without
+        from histrio.systems.raft_trio_deployed import deploy
 
-        return deploy(bug=bug, profile=options.get("profile", "hardened"), timeout_ns=_timeout_ns(options))
-
-
-def _timeout_ns(options: Mapping[str, str]) -> int:
-    return int(options.get("operation_timeout_ms", DEFAULT_OPERATION_TIMEOUT_NS // MS)) * MS
+        session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
+        return deploy(bug=bug, profile=options.get("profile", "hardened"), session=session)
 
 
-class SimulatedRaftNode:
-    """One incarnation of a raft_trio node as the simulator wants it (`SimNode`)."""
-
-    def __init__(self, name: Address, incarnation: int, config: RaftNodeConfig, build: Build, random: Random) -> None:
-        self._node = node = Node(name, incarnation, config, build, random)
-        self.start: Callable[[int, FileExecutor], None] = node.start
-        self.io_done = node.io_done
-        self.wake = node.wake
-        self.disconnected = node.disconnected
-
-    def deliver(self, now_ns: int, source: Address, payload: Any) -> None:
-        """Peers send frames, clients requests."""
-        if type(payload) is PeerFrame:
-            self._node.frame(now_ns, payload)
-        else:
-            self._node.request(now_ns, source, payload)
-
-    def flush(self, now_ns: int) -> Effects:
-        """One flush of the node in the simulator's words."""
-        out = self._node.flush(now_ns)
-        frames, replies = out.frames, out.replies
-        return Effects(
-            [Send(peer, frame, type(frame.messages[0]).__name__) for peer, frame in frames] if frames else (),
-            [Send(connection, reply, type(reply).__name__) for connection, reply in replies] if replies else (),
-            out.batches,
-            out.wake_at_ns,
-            out.trace,
-            out.failed,
-        )
+def _blames_disk(reason: str) -> bool:
+    """The node's words for a batch of its log that failed, and for a log that it cannot read or trust."""
+    return reason.startswith(("batch ", "cannot start: "))
 
 
 _RECORDS: Mapping[type, Callable[..., records.AnyTraceEvent]] = {

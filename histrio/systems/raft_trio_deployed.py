@@ -1,21 +1,20 @@
 """raft_trio on real processes: how a node is started, and the client that speaks to it over TCP.
 
-The client drives the same `RaftTrioSession` as the simulator's; here are only its socket and its clock. Which errors
+The client drives the same sessions as the simulator's; here are only its socket and its clock. Which errors
 are definite the session says; whether a request may have left, this module.
 """
 
 from __future__ import annotations
 
 import select
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import trio
 
-from histrio.systems.raft_trio_session import RaftTrioSession
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
 from raft_trio.shell.clock import now_ns, trio_time
 from raft_trio.wire import CLIENT_REPLY, VERSION, Decoder, FrameError, Hello, encode
-from workloads.session import Completion, Operation, SessionStep
+from workloads.session import Completion, Operation, Session, SessionStep
 
 __all__ = ["RaftTrioClient", "deploy"]
 
@@ -30,8 +29,8 @@ _REFUSED_PAUSE_S = 0.02
 _PAPER = "pre_vote = false\ncheck_quorum = false\nstickiness = false\nnoop_on_election = false\n"
 
 
-def deploy(*, bug: str | None, profile: str, timeout_ns: int) -> DeployedSystem:
-    """The build that `bug` names, configured as `profile` says, with clients that wait for `timeout_ns`."""
+def deploy(*, bug: str | None, profile: str, session: Callable[[int], Session]) -> DeployedSystem:
+    """The build that `bug` names, configured as `profile` says. session: process -> what its client drives."""
 
     def launch(place: NodePlace, addresses: Mapping[str, str]) -> Launch:
         config = f"{place.records}/{_CONFIG}"
@@ -46,7 +45,7 @@ def deploy(*, bug: str | None, profile: str, timeout_ns: int) -> DeployedSystem:
 
     return DeployedSystem(
         launch=launch,
-        client=lambda process, addresses: RaftTrioClient(addresses, RaftTrioSession(timeout_ns=timeout_ns)),
+        client=lambda process, addresses: RaftTrioClient(addresses, session(process)),
     )
 
 
@@ -63,9 +62,9 @@ def _settings(place: NodePlace, addresses: Mapping[str, str], profile: str) -> s
 
 
 class RaftTrioClient:
-    """Implements `workloads.session.Client`: one process, one node, no retries."""
+    """Implements `workloads.session.Client`: one process, connected to one node at a time."""
 
-    def __init__(self, addresses: Mapping[str, str], session: RaftTrioSession) -> None:
+    def __init__(self, addresses: Mapping[str, str], session: Session) -> None:
         self._addresses, self._session = addresses, session
         self._address = ""
         self._stream: trio.SocketStream | None = None
@@ -95,6 +94,7 @@ class RaftTrioClient:
     async def _advance(self, step: SessionStep) -> SessionStep:
         """Sends what the session wants sent; then one reply, or the end of the connection."""
         if step.sends:
+            await self._turn_to(step.node)
             stream = await self._connected()
             if stream is None:
                 await trio.sleep(_REFUSED_PAUSE_S)
@@ -103,7 +103,15 @@ class RaftTrioClient:
                 await stream.send_all(b"".join([encode(payload) for payload in step.sends]))
             except trio.BrokenResourceError:
                 return await self._lost()
+        if self._stream is None:
+            await trio.sleep_forever()  # until the session's deadline: it waits before it asks another node
         return await self._receive()
+
+    async def _turn_to(self, node: str | None) -> None:
+        """Another node than the present one is connected to anew."""
+        if node is not None and self._addresses[node] != self._address:
+            await self.close()
+            self._address = self._addresses[node]
 
     async def _connected(self) -> trio.SocketStream | None:
         """None: the node refuses."""

@@ -1,14 +1,16 @@
 """The sans-IO client session for raft_trio: a workload's operation becomes a command, a reply becomes an outcome.
 
-One process, one node, no retries. A process that changes state first opens a session, so that a command duplicated on
-its way is applied once (thesis §6.3). Which errors are definite, `workloads.errors` says; a lost answer to a read is a
-definite failure too, because a read changes nothing.
+One process, one node, no retries: the client that retries is `raft_trio_retrying`. A process that changes state first
+opens a session, so that a command duplicated on its way is applied once (thesis §6.3). Which errors are definite,
+`workloads.errors` says; a lost answer to a read is a definite failure too, because a read changes nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, assert_never
 
+from histrio.systems.raft_trio_encoding import ENCODINGS, Encoding, Failed
 from raft_trio import kv
 from raft_trio.messages import (
     ClientReply,
@@ -24,17 +26,24 @@ from raft_trio.messages import (
 from workloads.errors import outcome_of
 from workloads.session import Completion, Operation, Outcome, SessionStep
 
-__all__ = ["RaftTrioSession"]
+__all__ = ["OutcomeOf", "RaftTrioSession"]
+
+OutcomeOf = Callable[[str], Outcome]
+"""Error -> what it says of an operation that was submitted."""
 
 
 class RaftTrioSession:
-    """Implements `workloads.session.Session` for the register workload's read, write and cas."""
+    """Implements `workloads.session.Session`."""
 
-    def __init__(self, *, timeout_ns: int) -> None:
-        self._timeout_ns = timeout_ns
+    def __init__(
+        self, *, timeout_ns: int, encoding: Encoding = ENCODINGS["register"], outcome: OutcomeOf = outcome_of
+    ) -> None:
+        """outcome: another table of definite errors makes a broken client."""
+        self._timeout_ns, self._encoding, self._outcome_of = timeout_ns, encoding, outcome
         self._session = 0
         self._sequence = 0
         self._open: Operation | None = None
+        self._command = b""
         self._operation_id = ""
         self._awaited = ""
         self._deadline_ns = 0
@@ -46,11 +55,13 @@ class RaftTrioSession:
         self._open, self._operation_id = operation, operation_id
         self._deadline_ns = now_ns + self._timeout_ns
         self._submitted = False
-        if operation.f == "read":
-            return self._send(Query(operation_id, kv.encode(kv.Get(_name(operation.key)))))
+        request = self._encoding.request(operation, now_ns)
+        if isinstance(request, kv.Query):
+            return self._send(Query(operation_id, kv.encode(request)))
+        self._command = kv.encode(request)
         if self._session == 0:
             return self._send(OpenSession(f"{operation_id}/session"))  # an id of its own, for the trace
-        return self._submit(operation)
+        return self._submit()
 
     def received(self, now_ns: int, payload: Any) -> SessionStep:
         """Match the reply to the open operation."""
@@ -61,7 +72,7 @@ class RaftTrioSession:
         match reply:
             case SessionOpened(session=session):
                 self._session, self._sequence = session, 0
-                return self._submit(operation)
+                return self._submit()
             case Done():
                 return self._done(operation, reply)
             case Refused(reason=reason):
@@ -87,11 +98,10 @@ class RaftTrioSession:
             return self._unchanged()
         return self._fail("timeout")
 
-    def _submit(self, operation: Operation) -> SessionStep:
+    def _submit(self) -> SessionStep:
         self._sequence += 1
         self._submitted = True
-        command = kv.encode(_command(operation))
-        return self._send(Submit(self._operation_id, self._session, self._sequence, command))
+        return self._send(Submit(self._operation_id, self._session, self._sequence, self._command))
 
     def _send(self, payload: OpenSession | Submit | Query) -> SessionStep:
         self._awaited = payload.operation
@@ -99,17 +109,8 @@ class RaftTrioSession:
 
     def _done(self, operation: Operation, reply: Done) -> SessionStep:
         position = (reply.term, reply.index)
-        match kv.decode_result(reply.result):
-            case kv.Found(value=value):
-                return self._ok(value, position)
-            case kv.Missing():
-                return self._ok(None, position)
-            case kv.Stored():
-                return self._ok(operation.value, position)
-            case kv.Mismatch():
-                return self._fail("cas-mismatch", position)
-            case _:
-                return self._fail("bad-request")
+        answer = self._encoding.answer(operation, kv.decode_result(reply.result))
+        return self._fail(answer.error, position) if isinstance(answer, Failed) else self._ok(answer, position)
 
     def _unchanged(self) -> SessionStep:
         return SessionStep(deadline_ns=None if self._open is None else self._deadline_ns)
@@ -121,22 +122,6 @@ class RaftTrioSession:
     def _fail(self, error: str, position: tuple[int, int] | None = None) -> SessionStep:
         """By the one table of definite errors, unless what is open cannot have changed anything."""
         harmless = not self._submitted
-        outcome = Outcome.FAIL if harmless else outcome_of(error)
+        outcome = Outcome.FAIL if harmless else self._outcome_of(error)
         self._open = None
         return SessionStep(completion=Completion(outcome=outcome, error=error, position=position))
-
-
-def _command(operation: Operation) -> kv.Command:
-    name = _name(operation.key)
-    match operation.f:
-        case "write":
-            return kv.Put(name, operation.value)
-        case "cas":
-            expected, value = operation.value
-            return kv.Cas(name, expected, value)
-        case _:
-            raise AssertionError(f"raft_trio has no command for the operation {operation.f!r}")
-
-
-def _name(key: object) -> str:
-    return str(key)

@@ -7,14 +7,32 @@ protocols say.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from checker.records import AnyTraceEvent
+from histrio.simulation.buggify import Buggify
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
 
-__all__ = ["Bug", "DeployedSystem", "Launch", "NodePlace", "NodeStatus", "SimulatedSystem", "System"]
+__all__ = ["Bug", "DeployedSystem", "Hunt", "Launch", "NodePlace", "NodeStatus", "SimulatedSystem", "System"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """A trial in which a planted bug shows itself: what to ask for beside `--bug`."""
+
+    plan: str = ""
+    """Name of a saved plan of the regression corpus, `<bug>.<number>`; empty: drawn faults find it."""
+    scenario: str = "drawn faults"
+    """What the plan does, for people."""
+    workload: str = "register"
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Options of the system."""
+    nodes: int = 5
+    time_limit_s: float = 4.0
+    rate_hz: float = 200.0
+    concurrency: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +47,8 @@ class Bug:
     """What the build does differently."""
     detectors: tuple[str, ...]
     """Names of the checks expected to see it, the most likely first."""
+    hunt: Hunt
+    """How it is found within a few seeds, most often the first; the correct build passes the same trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +61,8 @@ class SimulatedSystem:
     """The node's own trace event -> the record of the run (the trace decoder), for who wants to look at it."""
     session: Callable[[int], Session]
     """process -> the sans-IO half of its client."""
+    blames_disk: Callable[[str], bool] = lambda reason: False
+    """Whether a node that ended itself for this reason blames its disk. If the disk was at fault, it did right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +142,32 @@ class System(Protocol):
         ...
 
     def simulated(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
+        buggify: Buggify | None = None,
     ) -> SimulatedSystem:
-        """Prepare a simulated run of the build that `bug` names."""
+        """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`.
+
+        buggify: unlikely things to do, if any.
+        """
         ...
 
     def deployed(
-        self, *, seed: int, nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None
+        self,
+        *,
+        seed: int,
+        nodes: tuple[str, ...],
+        options: Mapping[str, str],
+        bug: str | None,
+        workload: str = "register",
     ) -> DeployedSystem | None:
-        """Prepare a run on real processes; None: the system exists in the simulator only."""
+        """Prepare a run on real processes, with clients that speak `workload`.
+
+        None: the system exists in the simulator only.
+        """
         ...

@@ -6,6 +6,7 @@ crashed operations may come late or never; ranks may be tied; values are sometim
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -16,6 +17,7 @@ from msgspec import structs
 from checker.history import Frozen, Operation, Outcome
 from checker.model import Model, Refused
 from checker.models import MODELS
+from checker.models.bank import INSUFFICIENT, OVERDRAFT
 from checker.models.containers import EMPTY
 from checker.models.mutex import HELD
 from checker.models.register import MISMATCH
@@ -195,6 +197,44 @@ def guess_set(rng: Random, operation: Operation) -> Any:
             return operation.value
 
 
+def draw_list(rng: Random, fresh: Callable[[], int]) -> tuple[str, Any]:
+    return ("append", fresh()) if rng.random() < 0.5 else ("read", None)
+
+
+def reply_list(rng: Random, state: Any, f: str, value: Any) -> Answer:
+    return ok(list(state) if f == "read" else value)
+
+
+def guess_list(rng: Random, operation: Operation) -> Any:
+    if operation.f == "append":
+        return operation.value
+    seen = list(operation.result)
+    return rng.choice([[], [1], [2, 1], seen[:-1], seen[::-1], [*seen, 1], [*seen, 2]])
+
+
+def draw_bank(rng: Random, fresh: Callable[[], int]) -> tuple[str, Any]:
+    if rng.random() < 0.4:
+        return "read", None
+    giver, taker = rng.sample("abc", 2)
+    return "transfer", [giver, taker, rng.choice([1, 4, 8])]
+
+
+def reply_bank(rng: Random, state: Any, f: str, value: Any) -> Answer:
+    held = dict(state)
+    if f == "read":
+        return ok(held)
+    if held.get(value[0], 0) - value[2] < -OVERDRAFT:
+        return failed(rng.choice([None, INSUFFICIENT]))
+    return ok(value)
+
+
+def guess_bank(rng: Random, operation: Operation) -> Any:
+    if operation.f == "transfer":
+        return operation.value
+    amount = rng.choice([1, 4, 8])
+    return rng.choice([{}, {"a": amount, "b": -amount}, {"a": -amount, "c": amount}, {"a": amount}])
+
+
 def draw_container(put: str, take: str) -> Draw:
     def draw(rng: Random, fresh: Callable[[], int]) -> tuple[str, Any]:
         return (put, fresh()) if rng.random() < 0.55 else (take, None)
@@ -263,6 +303,34 @@ def guess_token(rng: Random, operation: Operation) -> Any:
     return rng.randrange(1, 5) if operation.f == "acquire" else operation.value
 
 
+def draw_leased(rng: Random, fresh: Callable[[], int]) -> tuple[str, Any]:
+    f = rng.choice(["acquire", "append", "append", "read", "release"])
+    token = rng.randrange(1, 4)
+    return f, {"acquire": ["p", 1], "append": [token, fresh()], "release": token}.get(f)
+
+
+def reply_leased(rng: Random, state: Any, f: str, value: Any) -> Answer:
+    token, last, content = state
+    match f:
+        case "acquire":
+            return ok(last + rng.choice([1, 1, 2])) if rng.random() < 0.7 else failed("lock-held")
+        case "read":
+            return ok([json.loads(one.text) for one in content])
+        case _:
+            mine = (value[0] if f == "append" else value) == token
+            return ok(value) if mine else failed("lock-lost")
+
+
+def guess_leased(rng: Random, operation: Operation) -> Any:
+    match operation.f:
+        case "acquire":
+            return rng.randrange(1, 5)
+        case "read":
+            return rng.choice([[], operation.result[:-1], [[1, 1]], operation.result[::-1]])
+        case _:
+            return operation.value
+
+
 SCRIPTS: Mapping[str, Script] = {
     "register": Script(draw_plain_register, reply_register, guess_value, (None, 2)),
     "cas-register": Script(draw_register, reply_register, guess_value, (None, 1)),
@@ -271,6 +339,7 @@ SCRIPTS: Mapping[str, Script] = {
     "key-value": Script(draw_kv, reply_kv, guess_text, (None, "")),
     "key-value, append only": Script(draw_append, reply_kv, guess_text, (None, "", "a")),
     "key-value, no append": Script(draw_kv_without_append, reply_kv, guess_text),
+    "list-append": Script(draw_list, reply_list, guess_list, (None, None, [8, 9])),
     "set": Script(draw_set, reply_set, guess_set, (None, [1])),
     "set, growing": Script(draw_growing_set, reply_set, guess_set, (None, [1])),
     "counter": Script(draw_counter, reply_counter, guess_number, (None, 4)),
@@ -281,6 +350,8 @@ SCRIPTS: Mapping[str, Script] = {
     "priority-queue": Script(draw_priority, reply_priority, guess_priority, (None, None, [1, [1, 2]])),
     "mutex": Script(draw_mutex, reply_mutex, guess_value, (None, {"owner": 1})),
     "fenced-mutex": Script(draw_mutex, reply_fenced, guess_token, (None, 1, {"owner": 2, "token": 1})),
+    "leased-lock": Script(draw_leased, reply_leased, guess_leased, (None,)),
+    "bank": Script(draw_bank, reply_bank, guess_bank, (None, {"a": 5, "b": -5})),
 }
 """Script -> how to play it; its model is what comes before the comma."""
 

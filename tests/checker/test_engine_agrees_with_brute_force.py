@@ -41,6 +41,21 @@ PORTFOLIOS: dict[str, tuple[Pass, ...] | None] = {
         Pass("breadth-first", frontier_max=2),
         Pass("depth-first", width=1),
     ),
+    "soon": (
+        Pass("soon-1", horizon=1),
+        Pass("soon-2", width=1, horizon=2),
+        Pass("late-1", late=1),
+        Pass("depth-first", width=2),
+    ),
+    "late": (
+        Pass("depth-first", width=1, configurations_max=6),
+        Pass("late-1", late=1),
+        Pass("late-2", late=2, relaxed=True),
+        Pass("late-2", late=2, relaxed=True),
+        Pass("late-3", late=3),
+        Pass("late-1-depth-first", width=1, late=1),
+        Pass("depth-first", width=1),
+    ),
 }
 
 MODELS_UNDER_TEST: dict[str, Model[Any]] = {

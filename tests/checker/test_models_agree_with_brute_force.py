@@ -26,7 +26,7 @@ from tests.checker.oracle import is_linearizable
 from tests.checker.test_engine_agrees_with_brute_force import PORTFOLIOS
 
 PER_SCRIPT = 334
-"""Times 15 scripts: more than 5,000 histories."""
+"""Times 18 scripts: more than 6,000 histories."""
 
 PER_SLICE = 4_000
 """Soak: histories of one slice; 50 slices are 200,000."""

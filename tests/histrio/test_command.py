@@ -139,8 +139,9 @@ def test_an_unknown_key_of_the_configuration_is_refused_with_the_nearest_one(tmp
     assert "histrio.toml" in err
 
 
-def test_an_environment_that_this_version_lacks_is_69(tmp_path: Path) -> None:
+def test_an_environment_that_cannot_be_used_here_is_69(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Architecture §3: refused by name, with the reason and the remedy."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     code, _, err = histrio("run", "--env", "docker", cwd=tmp_path)
     assert code == 69
-    assert "--env sim" in err
+    assert "DOCKER_HOST" in err

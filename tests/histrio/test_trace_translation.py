@@ -25,6 +25,8 @@ EXAMPLES: tuple[trace.TraceEvent, ...] = (
     trace.Configured(index=8, voters=("n1", "n2"), learners=("n3",)),
     trace.Acknowledged(operation="1.1", index=8),
     trace.Sent(message="n1.1.5", kind="RequestVoteRequest", to="n2", cause="1.1"),
+    trace.Sent(message="n1.1.6", kind="voted", to="n2", term=4, vote=True),
+    trace.Sent(message="n1.1.7", kind="appended", to="n2", term=4, match=8),
     trace.Received(message="n1.1.5", kind="RequestVoteRequest", source="n1"),
 )
 

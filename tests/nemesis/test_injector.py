@@ -329,6 +329,16 @@ def test_a_trap_springs_at_the_nth_event_of_the_node_it_watches() -> None:
     assert springs == ["f1n1", "f2n5"]
 
 
+def test_a_trap_with_a_time_counts_from_that_time_on() -> None:
+    """So a trap can follow what a clock started."""
+    late = Fault(id="f1", kind="kill-one", at=AtEvent("voted", nth=2, after_ns=10), for_ns=5, target="self")
+    injector = Injector(plan(late), 1)
+    injector.step(100, Started(), ALL_UP)
+    reports = [(105, "n1"), (109, "n2"), (110, "n3"), (111, "n4")]
+    springs = [injector.step(at, NodeEvent("voted", node), ALL_UP) for at, node in reports]
+    assert [bool(actions) for actions in springs] == [False, False, False, True]
+
+
 def test_events_before_the_load_phase_do_not_count() -> None:
     injector = Injector(plan(trap(1, "kill-one", "voted")), 1)
     assert injector.step(0, NodeEvent("voted", "n1"), ALL_UP) == ()

@@ -61,6 +61,7 @@ def test_a_plan_survives_the_way_through_a_file(tmp_path: Path) -> None:
         ("faults.0.at.event", "slept", "faults[0].at.event", "no such event 'slept'"),
         ("faults.0.at.where", "n9", "faults[0].at.where", "no such node 'n9'"),
         ("faults.0.at.nth", 0, "faults[0].at.nth", "counts from 1"),
+        ("faults.0.at.after_ns", -1, "faults[0].at.after_ns", "0 or more"),
         ("faults.0.target", "leaders", "faults[0].target", "no such target 'leaders'"),
         ("faults.1.target", "self", "faults[1].target", "a clock starts this fault"),
         ("faults.1.target", ["n1", "n7"], "faults[1].target", "no such node 'n7'"),

@@ -92,3 +92,14 @@ def test_a_key_that_never_has_an_operation_is_a_mistake_and_not_an_endless_loop(
     generator = make(2, lambda key: limit(0, reads(1, key)))
     with pytest.raises(AssertionError, match="at least one operation"):
         simulate(generator, threads=2)
+
+
+def test_skewed_keys_are_used_by_zipfs_law() -> None:
+    """The n-th live key gets operations in proportion to n^-skew; without skew all get the same."""
+    for skew, shares in ((0.0, (0.25, 0.25, 0.25, 0.25)), (1.0, (0.48, 0.24, 0.16, 0.12))):
+        stream = named_stream(1, f"zipf/{skew}")
+        generator = live_keys(4, lambda key: reads(100_000, key), stream, skew=skew)
+        calls = simulate(generator, threads=3, calls_max=4000)
+        counts = Counter(call.operation.key for call in calls)
+        for key, share in enumerate(shares):
+            assert abs(counts[key] / len(calls) - share) < 0.03, (skew, key)

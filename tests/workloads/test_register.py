@@ -11,7 +11,8 @@ from random import Random
 import pytest
 
 from workloads.errors import InvalidOptions
-from workloads.register import clients_of
+from workloads.keyed import clients_of
+from workloads.register import WEIGHTS
 from workloads.registry import WORKLOADS
 from workloads.session import Completion, Operation, Outcome
 from workloads.testing import Complete, SimulatedCall, register_machine, simulate
@@ -93,7 +94,7 @@ def test_reads_writes_and_cas_are_mixed_5_to_3_to_2() -> None:
 @pytest.mark.parametrize("threads", [1, 4, 9, 10, 15, 20, 23])
 def test_the_mix_holds_for_every_number_of_clients(threads: int) -> None:
     """By arithmetic: readers only read, the others by their weights, all clients equally often."""
-    clients = clients_of(threads, len(NODES))
+    clients = clients_of(threads, len(NODES), WEIGHTS)
     others = threads - len(clients.readers)
     share = [weight * others / sum(clients.weights) for weight in clients.weights]
     share[0] += len(clients.readers)
@@ -233,7 +234,7 @@ def test_a_run_in_which_nothing_succeeds_ends_all_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("threads", 0), ("nodes", ()), ("rate_hz", 0.0), ("time_limit_ns", 0), ("operations_per_key", 0)],
+    [("threads", 0), ("nodes", ()), ("rate_hz", -1.0), ("time_limit_ns", 0), ("operations_per_key", 0)],
 )
 def test_options_that_cannot_be_run_are_refused_by_name(field: str, value: object) -> None:
     fields: dict[str, object] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from workloads.threads import (
     concurrency_limit,
     each_process,
     each_thread,
+    on_nodes,
     on_threads,
     phases,
     process_limit,
@@ -39,6 +41,20 @@ def overlap_max(calls: tuple[SimulatedCall, ...]) -> int:
 def test_on_threads_uses_these_threads_only() -> None:
     calls = simulate(on_threads([1, 3], repeat(once(READ), 40)), threads=5)
     assert {call.thread for call in calls} == {1, 3}
+
+
+def test_on_nodes_uses_the_clients_of_these_nodes_only() -> None:
+    """Threads are bound to nodes in turn."""
+    nodes = ("n1", "n2", "n3")
+    generator = on_nodes(["n3", "n1"], each_thread(sequence(once(WRITE), once(READ))), nodes=nodes)
+    calls = simulate(generator, threads=8, nodes=nodes, latency=latency)
+    assert Counter(call.thread for call in calls) == dict.fromkeys((0, 2, 3, 5, 6), 2)
+    assert {call.node for call in calls} == {"n1", "n3"}
+
+
+def test_on_nodes_refuses_a_node_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="n9"):
+        on_nodes(["n9"], once(READ), nodes=("n1",))
 
 
 def test_each_thread_runs_a_copy_of_its_own() -> None:

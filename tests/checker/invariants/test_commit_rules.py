@@ -189,7 +189,10 @@ def test_a_leader_without_an_entry_committed_before_its_term_is_seen() -> None:
         n4=[restored()],
         n5=[restored(), became("leader", 3), appended(1, 3), became("leader", 5)],
     )
-    assert found(lines) == {"leader-completeness": "leader-lacks-committed-entry"}
+    assert found(lines) == {
+        "leader-completeness": "leader-lacks-committed-entry",
+        "commit-counted": "committed-older-term-by-counting",
+    }
 
 
 def test_a_leader_of_an_earlier_term_need_not_have_what_is_committed_later() -> None:

@@ -201,13 +201,13 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from checker.native import subject
 
     monkeypatch.setattr(subject, "BYTES_MAX", 300_000)
-    operations = random_history(Random("memory"), Shape(600, 80, values=0, cas=0.2))
+    operations = random_history(Random("memory"), Shape(600, 80, values=150, cas=0.2))
     result = check_operations(operations, CAS, engine="c")
     assert result.decision is Decision.UNKNOWN
 
 
 def test_a_limit_in_seconds_is_kept() -> None:
-    operations = random_history(Random("seconds"), Shape(600, 80, values=0, cas=0.2))
+    operations = random_history(Random("seconds"), Shape(600, 80, values=150, cas=0.2))
     result = check_operations(operations, CAS, budget=Budget(10**9, seconds=0.0), engine="c")
     assert result.decision is Decision.UNKNOWN
 
@@ -282,7 +282,7 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     ),
     "an operation takes effect twice": (
         "search.c",
-        "if (!(s->pass->relaxed && has(s->open.crashed, move.slot)))",
+        "if (!(s->pass->relaxed && has(s->open.reusable, move.slot)))",
         "if (s->pass->relaxed)",
     ),
     "a value is forgotten one step too early": (

@@ -64,7 +64,7 @@ def test_a_duration_is_written_with_a_unit_or_in_plain_seconds(text: str, second
         ("time-limit", "-1s"),
         ("time-limit", ""),
         ("rate", "fast"),
-        ("rate", "0"),
+        ("rate", "-1"),
         ("rate", "nan"),
         ("rate", "inf"),
         ("nodes", "0"),
