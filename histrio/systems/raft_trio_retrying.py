@@ -21,6 +21,7 @@ from raft_trio.messages import (
     Refusal,
     Refused,
     SessionOpened,
+    StatusReport,
     Submit,
 )
 from workloads.errors import outcome_of
@@ -94,7 +95,7 @@ class RetryingSession:
             case Refused(reason=reason, leader=leader):
                 self._answered()
                 return self._again(now_ns, reason.value, leader)
-            case OutcomeUnknown():
+            case OutcomeUnknown() | StatusReport():  # nobody asked for a report
                 return self._again(now_ns, "outcome-unknown", None)
             case _:
                 assert_never(reply)
