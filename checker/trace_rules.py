@@ -38,10 +38,10 @@ TRACE_RULES: Mapping[str, Callable[[], Rule]] = {
     "leader-append-only": LeaderAppendOnly,
     "synced-durable": SyncedDurable,
     "quorum-durable": QuorumDurable,
-    "elected-by-quorum": ElectedByQuorum,
     "promise-durable": PromiseDurable,
     "match-proved": MatchProved,
     "commit-counted": CommitCounted,
+    "elected-by-quorum": ElectedByQuorum,
     "trace-form": TraceForm,
 }
 """Name of a rule's result -> a fresh rule. The gravest first: the first violated one names a run's signature."""

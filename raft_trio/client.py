@@ -140,38 +140,46 @@ class RaftClient:
 
     async def get(self, key: str) -> kv.Found | kv.Missing:
         """The newest value, linearizably. Raises NoLeader, RequestTimeout (of a read: simply not answered)."""
-        operation = f"s{self._session}.get{next(self._numbers)}"
-        result = await self._result(Query(operation, kv.encode(kv.Get(key))))
+        result = await self.query(kv.Get(key))
         if isinstance(result, kv.Found | kv.Missing):
             return result
         raise _unexpected(result)
 
     async def put(self, key: str, value: Any) -> None:
         """Writes. Raises NoLeader, ProposalDropped, SessionExpired, RequestTimeout; so do all that follow."""
-        result = await self._submit(kv.Put(key, value))
+        result = await self.submit(kv.Put(key, value))
         if not isinstance(result, kv.Stored):
             raise _unexpected(result)
 
     async def cas(self, key: str, expected: Any, value: Any) -> kv.Stored | kv.Mismatch:
         """Writes if the present value is `expected`; an absent key counts as None."""
-        result = await self._submit(kv.Cas(key, expected, value))
+        result = await self.submit(kv.Cas(key, expected, value))
         if isinstance(result, kv.Stored | kv.Mismatch):
             return result
         raise _unexpected(result)
 
     async def append(self, key: str, value: Any) -> kv.Appended | kv.WrongType:
         """Adds to the end of a list, which an absent key starts."""
-        result = await self._submit(kv.Append(key, value))
+        result = await self.submit(kv.Append(key, value))
         if isinstance(result, kv.Appended | kv.WrongType):
             return result
         raise _unexpected(result)
 
     async def delete(self, key: str) -> kv.Deleted:
         """Removes the key."""
-        result = await self._submit(kv.Delete(key))
+        result = await self.submit(kv.Delete(key))
         if isinstance(result, kv.Deleted):
             return result
         raise _unexpected(result)
+
+    async def submit(self, command: kv.Command) -> kv.Result:
+        """Carries out any command, at most once; those above are the commonest. Raises what `put` does."""
+        number = next(self._numbers)
+        return await self._result(Submit(f"s{self._session}.{number}", self._session, number, kv.encode(command)))
+
+    async def query(self, query: kv.Query) -> kv.Result:
+        """Answers any query, linearizably. Raises what `get` does."""
+        return await self._result(Query(f"s{self._session}.get{next(self._numbers)}", kv.encode(query)))
 
     async def administer(self, request: ChangeMembership | TransferLeadership) -> Done:
         """Has the leader do it, waiting where it cannot do so yet. Raises ChangeRefused, NoLeader, RequestTimeout."""
@@ -192,10 +200,6 @@ class RaftClient:
             await trio.aclose_forcefully(stream)
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _submit(self, command: kv.Command) -> kv.Result:
-        number = next(self._numbers)
-        return await self._result(Submit(f"s{self._session}.{number}", self._session, number, kv.encode(command)))
 
     async def _result(self, request: Submit | Query) -> kv.Result:
         reply = await self._call(request)

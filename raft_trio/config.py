@@ -55,6 +55,11 @@ class RaftNodeConfig:
     """A leader that does not hear a quorum for an election timeout steps down (thesis §6.2)."""
     stickiness: bool = True
     """Ignore vote requests while a leader is alive (thesis §4.2.3)."""
+    lease_reads: bool = False
+    """A leader answers reads without asking, while it knows that nobody else can lead (thesis §6.4.1). Trusts clocks;
+    must be set alike on all nodes, with the same `election_timeout_min_ns`."""
+    max_clock_drift_ppm: int = 10_000
+    """By how many millionths the clocks of two nodes may differ in rate; only `lease_reads` counts on it."""
     noop_on_election: bool = True
     """A new leader appends an empty entry, so that earlier terms' entries can commit (Raft §8)."""
     detailed_trace: bool = True
@@ -71,6 +76,7 @@ class RaftNodeConfig:
         self._check_members()
         self._check_positive()
         self._check_timeouts()
+        self._check_leases()
 
     def _check_members(self) -> None:
         for member in (self.node_id, *self.cluster_members):
@@ -130,4 +136,18 @@ class RaftNodeConfig:
                 f"election_timeout_min_ns {self.election_timeout_min_ns}",
                 why="one lost heartbeat would start an election",
                 fix="shorten the heartbeat or lengthen the timeout",
+            )
+
+    def _check_leases(self) -> None:
+        if not 0 <= self.max_clock_drift_ppm < 1_000_000:
+            raise ConfigError(
+                f"max_clock_drift_ppm is {self.max_clock_drift_ppm}",
+                why="it is a share of a million",
+                fix="leave it at its default of one per cent",
+            )
+        if self.lease_reads and not self.stickiness:
+            raise ConfigError(
+                "lease_reads is on and stickiness off",
+                why="a lease is the promise of voters to ignore others for a while",
+                fix="turn stickiness on, or leases off",
             )

@@ -248,6 +248,11 @@ class Node:
         while held and held[0][0] <= token:
             self._post(held.popleft()[1])
 
+    def paused(self) -> None:
+        """The process stood still, or the machine did: for whoever notices, on another clock than the node's."""
+        if self._failed is None:
+            self._core.paused()
+
     def wake(self, now_ns: int) -> None:
         """The time asked for has come, or passed."""
         if self._failed is not None:

@@ -25,6 +25,15 @@ from raft_trio.rules_membership import (
     transfer_is_over,
     transfer_may_fire,
 )
+from raft_trio.rules_reads import (
+    leader_may_read,
+    lease_holds,
+    lease_start_ns,
+    local_read_index,
+    read_needs_round,
+    round_confirms,
+    round_to_join,
+)
 from raft_trio.rules_snapshots import (
     chunk_fits,
     compact_up_to,
@@ -279,34 +288,6 @@ def leader_commit(commit: LogIndex, quorum_match: LogIndex, quorum_match_term: T
     return max(commit, quorum_match) if quorum_match_term == term else commit
 
 
-# ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def local_read_index(role: Role, commit: LogIndex) -> LogIndex | None:
-    """Index at which a node may answer a read without asking anybody: none (R1: 0, R10: a follower's commit)."""
-    return None
-
-
-def read_needs_round() -> bool:
-    """A leader must hear from a quorum after the read came, for it may have been replaced (thesis §6.4; R2)."""
-    return True
-
-
-def leader_may_read(commit_term: Term | None, term: Term) -> bool:
-    """A leader knows what is committed only after committing in its own term (thesis §6.4 step 1; R6)."""
-    return commit_term == term
-
-
-def round_to_join(sent: int) -> int:
-    """The round that confirms a read arriving now: the next one, not one already sent (etcd #20418; R7)."""
-    return sent + 1
-
-
-def round_confirms(answered: int, wanted: int) -> bool:
-    """Whether a quorum's answers to round `answered` confirm reads of round `wanted` (R7)."""
-    return answered >= wanted
-
-
 # ── the record ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -373,6 +354,8 @@ class Rules:
     leader_may_read: Callable[[Term | None, Term], bool]
     round_to_join: Callable[[int], int]
     round_confirms: Callable[[int, int], bool]
+    lease_start_ns: Callable[[int, int], int]
+    lease_holds: Callable[[int, int, int], bool]
 
 
 RULES = Rules(
@@ -428,4 +411,6 @@ RULES = Rules(
     leader_may_read=leader_may_read,
     round_to_join=round_to_join,
     round_confirms=round_confirms,
+    lease_start_ns=lease_start_ns,
+    lease_holds=lease_holds,
 )

@@ -97,6 +97,8 @@ class RetryingSession:
                 return self._again(now_ns, reason.value, leader)
             case OutcomeUnknown() | StatusReport():  # nobody asked for a report
                 return self._again(now_ns, "outcome-unknown", None)
+            case StatusReport():
+                raise AssertionError("nobody asked for a status")
             case _:
                 assert_never(reply)
 

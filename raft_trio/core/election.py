@@ -40,7 +40,9 @@ def count_own_vote(state: CoreState, now_ns: int, term: Term) -> None:
 
 def step_vote_request(state: CoreState, now_ns: int, request: RequestVoteRequest) -> None:
     """Somebody asks for our vote, or whether we would give it."""
-    if request.term > state.term and not request.transfer and _leader_is_alive(state, now_ns):
+    # With leases also in a term that we have heard of already: the promise was made to a leader, not for a term.
+    ignorable = request.term > state.term or state.config.lease_reads
+    if ignorable and not request.transfer and _leader_is_alive(state, now_ns):
         return
     if request.pre_vote:
         _step_pre_vote(state, request)
@@ -137,7 +139,9 @@ def _up_to_date(state: CoreState, request: RequestVoteRequest) -> bool:
 
 
 def _leader_is_alive(state: CoreState, now_ns: int) -> bool:
-    if not state.config.stickiness or state.leader is None:
+    """With leases also of a leader that is not ours any more, or that an earlier incarnation may have heard: it counts
+    on our silence towards others since it asked."""
+    if not state.config.stickiness or (state.leader is None and not state.config.lease_reads):
         return False
     leads = state.role is Role.LEADER
     heard_ns = _quorum_heard_ns(state, now_ns) if leads else state.heard_leader_ns

@@ -24,6 +24,7 @@ from raft_trio.core.change import begin_change, settle
 from raft_trio.core.configurations import Positioned
 from raft_trio.core.election import campaign, check_quorum, count_own_vote, step_vote_request, step_vote_response
 from raft_trio.core.installation import step_install, step_installed
+from raft_trio.core.lease import note_asked, void_lease
 from raft_trio.core.log import ENTRY_OVERHEAD
 from raft_trio.core.membership import config_at, forget_configurations
 from raft_trio.core.ready import Persist, Ready, Recovered
@@ -87,11 +88,17 @@ class RaftCore:
         """Time has passed; does what is due, nothing when called early."""
         state = self._state
         if state.role is _LEADER:
+            if now_ns - state.heartbeat_due_ns > state.config.election_timeout_min_ns // 2:
+                self.paused()
             if now_ns >= state.heartbeat_due_ns:
                 self._heartbeat(now_ns)
         elif now_ns >= state.election_due_ns:
             campaign(state, now_ns)
         reads.expire(state, now_ns)
+
+    def paused(self) -> None:
+        """This process stood still, or its clock cannot be trusted to have counted all the time: believe no lease."""
+        void_lease(self._state)
 
     def propose(
         self,
@@ -168,7 +175,7 @@ class RaftCore:
             settle(state, now_ns)
         if state.role is _LEADER:
             if state.waiting_reads:
-                reads.open_round(state)
+                reads.open_round(state, now_ns)
             replicate(state, now_ns)
             if state.transfer is not None:
                 go_on_with_transfer(state)
@@ -354,6 +361,9 @@ class RaftCore:
             state.heartbeat_due_ns = now_ns + state.config.heartbeat_interval_ns
             for progress in state.progress.values():
                 progress.contact_due = True
+            if state.config.lease_reads:
+                state.round_sent += 1
+                note_asked(state, now_ns)
 
     def _hard_state_is_durable(self, now_ns: int, hard: HardState) -> None:
         state = self._state

@@ -91,6 +91,8 @@ class CoreState:
         "installed",
         "leader",
         "lease_is_void",
+        "lease_rounds",
+        "lease_start_ns",
         "log",
         "lost_leadership",
         "membership",
@@ -169,6 +171,10 @@ class CoreState:
         """Asked of the leader, by wire context: the node's own read."""
         self.next_ask = now_ns
         """Wire contexts start at the clock, so that answers to an earlier incarnation of this node match nothing."""
+        self.lease_rounds: deque[tuple[int, int]] = deque()
+        """(round, when it began) of those that no quorum has answered; only where leases are on."""
+        self.lease_start_ns: int | None = None
+        """Since when a quorum gives no vote to others; None: no lease."""
         # outputs
         self.messages: list[Outbound] = []
         self.after_sync: list[Outbound] = []

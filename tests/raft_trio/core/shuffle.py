@@ -13,7 +13,7 @@ from raft_trio.core.configurations import changed, members_of
 from raft_trio.types import NodeId, Role
 from tests.raft_trio.core.cluster import MS, Cluster, require
 
-__all__ = ["ACTIONS", "CHANGING", "COMPACTING", "Actions", "fair_weather", "shuffle"]
+__all__ = ["ACTIONS", "CHANGING", "COMPACTING", "READING", "Actions", "fair_weather", "shuffle"]
 
 
 Actions = tuple[tuple[int, Callable[["World"], None]], ...]
@@ -195,5 +195,7 @@ def _transfer(world: World) -> None:
 
 
 CHANGING: Actions = (*ACTIONS, (6, _change), (1, _compact), (1, _transfer))
+
+READING: Actions = (*CHANGING, (25, _read))
 
 COMPACTING: Actions = (*ACTIONS, (4, _compact))

@@ -48,6 +48,25 @@ async def test_a_single_node_serves_alone_and_restarts_in_place(tmp_path: Path) 
             assert await client.get("k") == kv.Found(value)
 
 
+async def test_every_family_of_commands_is_served(tmp_path: Path) -> None:
+    """Issue 5: increments, transactions, ranges, watching, locks with fencing tokens, queues."""
+    settings = alone(tmp_path)
+    async with served(settings), open_client(settings.members) as client:
+        assert await client.submit(kv.Increment("a", 5)) == kv.Incremented(5)
+        move = kv.Transaction((kv.Compare("a", ">=", 2),), (kv.Increment("a", -2), kv.Increment("b", 2)))
+        assert await client.submit(move) == kv.Transacted(True, (kv.Incremented(3), kv.Incremented(2)))
+        assert await client.query(kv.Range("a", "c")) == kv.Ranged((("a", 3), ("b", 2)))
+        changes = kv.Event(2, "put", "a", 3), kv.Event(2, "put", "b", 2)
+        assert await client.query(kv.Watch(1)) == kv.Events(changes, 2)
+        assert await client.submit(kv.Acquire("l", "me", 10, 1)) == kv.Acquired(1, 11)
+        assert await client.submit(kv.Acquire("l", "you", 10, 2)) == kv.LockHeld("me", 1, 11)
+        assert await client.submit(kv.Release("l", 1)) == kv.Released()
+        for value in (7, 8):
+            assert await client.submit(kv.Enqueue("q", value)) == kv.Appended(value - 6)
+        assert await client.submit(kv.Dequeue("q")) == kv.Found(7)
+        assert await client.submit(kv.Drain("q")) == kv.Drained((8,))
+
+
 @pytest.mark.parametrize(
     "said",
     [
