@@ -93,7 +93,7 @@ class RetryingSession:
             case Refused(reason=reason, leader=leader):
                 self._answered()
                 return self._again(now_ns, reason.value, leader)
-            case OutcomeUnknown():
+            case OutcomeUnknown() | StatusReport():  # nobody asked for a report
                 return self._again(now_ns, "outcome-unknown", None)
             case StatusReport():
                 raise AssertionError("nobody asked for a status")
