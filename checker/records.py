@@ -19,6 +19,7 @@ __all__ = [
     "Header",
     "HistoryLine",
     "LineType",
+    "NodeClock",
     "NodeExit",
     "Phase",
     "RunEnd",
@@ -89,6 +90,8 @@ class FaultPlanned(msgspec.Struct, frozen=True, kw_only=True, tag_field="event",
     for_ns: int
     target: Any = None
     params: dict[str, Any] = {}
+    evidence: tuple[str, ...] = ()
+    """Counts any of which above zero shows an effect; empty: any count does."""
 
 
 class FaultApplied(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="applied"):
@@ -339,6 +342,14 @@ class NodeExit(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class NodeClock(msgspec.Struct, frozen=True, kw_only=True):
+    """What to add to `local_ns` of one incarnation to get about the run's time: for drawing only."""
+
+    node: str
+    incarnation: int
+    offset_ns: int
+
+
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The run's end mark: without it the harness was killed."""
 
@@ -385,4 +396,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[Phase, ...] = ()
     exits: tuple[NodeExit, ...] = ()
     """Unplanned exits of nodes."""
+    clocks: tuple[NodeClock, ...] = ()
+    """Of real nodes, by incarnation; the simulator's begin with the run."""
     end: RunEnd | None = None

@@ -60,6 +60,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     signature: str | None = None
     why: str = ""
     """Summaries of the checks that were not valid."""
+    violated: tuple[str, ...] = ()
+    """Names of the checks that were invalid, in the order of the report."""
     operations: int = 0
     ok: int = 0
     events: int = 0

@@ -49,6 +49,7 @@ def run_trial(spec: TrialSpec) -> Row:
         validity=verdict.validity,
         signature=verdict.signature,
         why="; ".join(check.evidence.summary for check in verdict.checks if check.validity is not Validity.VALID),
+        violated=tuple(check.name for check in verdict.checks if check.validity is Validity.INVALID),
         operations=sum(sum(by_type.values()) for by_type in counts.values()),
         ok=sum(by_type.get("ok", 0) for by_type in counts.values()),
         events=(end.events or 0) if end else 0,

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from histrio.cli_bugs import bug_scores
 from histrio.cli_call import Call
 from histrio.cli_campaign import CampaignOptions, campaign, durations, seed_range
 from histrio.cli_check import check_histories
-from histrio.cli_print import catalogue_text, json_text
+from histrio.cli_print import catalogue_text, entries_text, json_text
 from histrio.cli_run import check_run, replay, report, run
 from histrio.cli_services import HistoryQuestion
 from histrio.clocks import seed_at
@@ -33,7 +34,7 @@ from histrio.config import (
     unknown_variables,
 )
 from histrio.doctor import capabilities_text, probe
-from histrio.errors import UsageProblem
+from histrio.errors import EX_HARNESS, UsageProblem
 from histrio.settings import SETTINGS, Setting, duration_s
 from histrio.trial import TrialSpec
 from histrio.version import VERSION
@@ -245,6 +246,44 @@ def _replay(call: Call, directory: Path, store: Path | None) -> int:
     return replay(call, directory, store=store)
 
 
+@commands.group("bugs", cls=_InOrder, short_help="the planted bugs, and what finds them")
+def _bugs() -> None:
+    """The planted bugs: histrio run --bug NAME runs a trial with one (docs/bugs.md)."""
+
+
+@_bugs.command("list", short_help="print the planted bugs")
+@_json
+@_debug
+@click.pass_obj
+def _bugs_list(call: Call, as_json: bool) -> int:
+    """Print every planted bug: its name, what is different with it, and where it was seen in the field."""
+    bugs = call.services.catalogue().bugs
+    call.answer(json_text(bugs) if as_json else entries_text(bugs))
+    return 0
+
+
+@_bugs.command("score", short_help="look for planted bugs with their saved plans")
+@click.argument("names", metavar="[BUG]...", nargs=-1)
+@click.option("--seeds", metavar="A-B", default="1-3", show_default=True, help="first and last seed")
+@click.option(
+    "--plans",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=Path("tests/regressions"),
+    show_default=True,
+    help="the saved plans",
+)
+@_json
+@_debug
+@click.pass_obj
+def _bugs_score(call: Call, names: tuple[str, ...], seeds: str, plans: Path, as_json: bool) -> int:
+    """Run each bug, or those named, in the trial that is meant to find it, and the correct build in the same one.
+
+    Exits with 0 if every bug was found by an expected detector and the correct build never failed, else with 1.
+    """
+    return bug_scores(call, names, seed_range(seeds), plans, as_json=as_json)
+
+
 @commands.command("list", short_help="print every name that options take")
 @click.option("--schema", is_flag=True, help="the JSON Schema of histrio.toml instead")
 @_json
@@ -262,13 +301,27 @@ def _list(call: Call, schema: bool, as_json: bool) -> int:
 
 @commands.command("doctor", short_help="print what this machine can do")
 @_json
+@click.option("--clean", is_flag=True, help="Remove what killed runs left: containers, networks, mounts, rules.")
 @_debug
 @click.pass_obj
-def _doctor(call: Call, as_json: bool) -> int:
-    """Print what this machine can do. Changes nothing and always exits with 0."""
+def _doctor(call: Call, as_json: bool, clean: bool) -> int:
+    """Print what this machine can do. Changes nothing without --clean and exits with 0, with 70 if something stays."""
+    if clean:
+        return _clean(call)
     capabilities = probe(call.services.catalogue().environments, store=TrialSpec().store)
     call.answer(json_text(capabilities) if as_json else capabilities_text(capabilities))
     return 0
+
+
+def _clean(call: Call) -> int:
+    from histrio.cleaning import remove_leftovers
+
+    removed = remove_leftovers()
+    for what, gone in removed:
+        call.answer(f"{'removed' if gone else 'could not remove'}  {what}")
+    if not removed:
+        call.answer("nothing of ours is left on this machine")
+    return 0 if all(gone for _, gone in removed) else EX_HARNESS
 
 
 @commands.group("image", short_help="the image of --env docker")

@@ -6,7 +6,7 @@ Nothing is decided here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -14,6 +14,7 @@ import msgspec
 
 from checker.errors import MalformedInput
 from checker.records import Verdict
+from histrio.bug_score import BugScore, chosen, score_bugs
 from histrio.campaign import CampaignSpec, Row
 from histrio.catalogue import Catalogue, Entry
 from histrio.cli_services import HistoryAnswer, HistoryQuestion, Replayed, Services
@@ -36,6 +37,7 @@ def real_services() -> Services:
         replay=_replay,
         check_history=_check_history,
         run_campaign=_run_campaign,
+        score_bugs=_score_bugs,
         build_image=_build_image,
     )
 
@@ -155,6 +157,13 @@ def _run_campaign(
         say("compiling the packages, unless it was done before")
         packages = compiled_packages()
     return run_campaign(campaign, Workers(jobs, packages), on_row, budget_s=budget_s)
+
+
+def _score_bugs(names: tuple[str, ...], seeds: Sequence[int], plans: Path) -> Iterable[BugScore]:
+    from histrio.campaign_trial import run_trial
+    from histrio.systems.raft_trio import RAFT_TRIO
+
+    return score_bugs(chosen(RAFT_TRIO.bugs, names), seeds, plans, run_trial)
 
 
 def _build_image(say: Callable[[str], None]) -> str:

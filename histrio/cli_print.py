@@ -14,7 +14,7 @@ import msgspec
 from checker.records import CheckResult, Validity, Verdict
 from histrio.catalogue import Catalogue, Entry
 
-__all__ = ["COLOURS", "VerdictAnswer", "catalogue_text", "check_text", "json_text", "verdict_text"]
+__all__ = ["COLOURS", "VerdictAnswer", "catalogue_text", "check_text", "entries_text", "json_text", "verdict_text"]
 
 COLOURS = {
     Validity.VALID: "green",
@@ -103,6 +103,11 @@ def catalogue_text(catalogue: Catalogue) -> str:
     )
     width = max((_width(entry) for _, entries in sections for entry in entries), default=0)
     return "\n\n".join("\n".join([title, *_entries(entries, width)]) for title, entries in sections)
+
+
+def entries_text(entries: tuple[Entry, ...]) -> str:
+    """One registry."""
+    return "\n".join(_entries(entries, max(map(_width, entries), default=0)))
 
 
 def _width(entry: Entry) -> int:

@@ -5,7 +5,7 @@ Only the shape is here; the program's own functions are put in by `histrio.cli_c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from checker.records import CheckResult, Verdict
+from histrio.bug_score import BugScore
 from histrio.campaign import CampaignSpec, Row
 from histrio.catalogue import Catalogue
 from histrio.clocks import utc_now
@@ -89,6 +90,8 @@ class Services:
     check_history: Callable[[Path, HistoryQuestion], HistoryAnswer]
     run_campaign: Callable[[CampaignSpec, int, bool, float | None, Callable[[Row], bool], Callable[[str], None]], Ran]
     """(campaign, processes, whether to leave the packages as they are, seconds, taker of rows, taker of progress)."""
+    score_bugs: Callable[[tuple[str, ...], Sequence[int], Path], Iterable[BugScore]]
+    """(names of planted bugs, none for all; seeds; folder of saved plans)."""
     build_image: Callable[[Callable[[str], None]], str]
     """Gives the image's name and base; the argument takes progress."""
     now: Callable[[], datetime] = utc_now

@@ -1,4 +1,4 @@
-"""What this machine can do: one row for each capability, found out by looking, changing nothing.
+"""What this machine can do: one row for each capability, found out by looking, or by trying where nothing stays behind.
 
 A row that says no is no error: it tells what will be refused, and how to mend it.
 """
@@ -10,7 +10,7 @@ import importlib.util
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,7 +43,19 @@ def probe(environments: Sequence[Entry], *, store: Path) -> tuple[Capability, ..
         _engine(),
         _store(store),
         *(_environment(entry) for entry in environments),
+        *_faults(),
     )
+
+
+def _faults() -> Iterator[Capability]:
+    """What faults on real nodes need, tried where nobody is hurt; how many kinds are lost without it."""
+    from histrio.environments.mechanisms.needs import NEEDS
+    from histrio.environments.mechanisms.registry import dependants
+
+    for name, need in NEEDS.items():
+        lack = need()
+        mechanisms = ", ".join(dependants(need))
+        yield Capability(name=name, available=lack is None, detail=f"for {mechanisms}" if lack is None else lack)
 
 
 def capabilities_text(capabilities: Sequence[Capability]) -> str:

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 import msgspec
 
 from histrio.config import saved_plan
+from histrio.environments.simulated import SIMULATED
 from histrio.errors import UsageProblem
 from histrio.registries import ENVIRONMENTS, SYSTEMS
+from histrio.simulation.conditions import check_conditions, draw_conditions
+from histrio.simulation.errors import BadProfile
 from histrio.systems.system import System
 from histrio.trial import Trial, TrialSpec
 from nemesis.errors import NemesisError, Unavailable
@@ -39,6 +42,7 @@ def plan_trial(spec: TrialSpec) -> Trial:
     if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
         raise obstacle
     plan, skipped = _plan(spec, ENVIRONMENTS[spec.environment].mechanisms)
+    plan = _in_its_world(spec, plan)
     if plan.nodes != _nodes(spec.nodes):
         spec = msgspec.structs.replace(spec, nodes=len(plan.nodes))
     try:
@@ -101,6 +105,19 @@ def _plan(spec: TrialSpec, mechanisms: Mapping[str, str | None]) -> tuple[Plan, 
     except NemesisError as error:
         raise UsageProblem(str(error), fix="all of them: histrio list") from None
     return drawn.plan, drawn.skipped
+
+
+def _in_its_world(spec: TrialSpec, plan: Plan) -> Plan:
+    """The simulator's world is drawn with the faults, and saved with them. Raises UsageProblem for a saved one."""
+    if spec.plan is None:
+        kinds = tuple([fault.kind for fault in plan.faults])
+        world = draw_conditions(spec.seed, kinds) if spec.environment == SIMULATED.name else {}
+        return msgspec.structs.replace(plan, world=world)
+    try:
+        check_conditions(plan.world)
+    except BadProfile as error:
+        raise UsageProblem(f"{spec.plan}: {error}", why="the world is part of the plan") from None
+    return plan
 
 
 def _check_offered(plan: Plan, mechanisms: Mapping[str, str | None]) -> None:

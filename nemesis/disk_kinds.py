@@ -102,7 +102,8 @@ DISK = Family(
         _damaging(
             name="disk-truncate",
             mechanism="disk.truncate",
-            description="a file is cut short while the node is down; it is started on that at once",
+            description="the end of a file, not synced yet, is cut off while the node is down; it is started at once",
+            undo="a node that is down is started; what was cut off was promised to nobody",
             evidence=("bytes_truncated",),
             parameters=(Parameter("bytes", ("1", "64", "4096"), "how many at most"),),
         ),

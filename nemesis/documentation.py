@@ -70,7 +70,7 @@ def mechanisms_table(environments: Mapping[str, Mapping[str, str | None]]) -> st
     heads = ["mechanism", "meaning", *[f"`{name}`" for name in environments]]
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for mechanism, text in MECHANISMS.items():
-        lacks = [offers.get(mechanism, "not offered") for offers in environments.values()]
+        lacks = [offers.get(mechanism, "not yet") for offers in environments.values()]
         cells = [f"`{mechanism}`", text, *["yes" if lack is None else f"no: {lack}" for lack in lacks]]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

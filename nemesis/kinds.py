@@ -72,6 +72,7 @@ EVENTS: dict[str, Trigger] = {
     "appended": Trigger("the node put an entry into its log, in memory", 300, 3),
     "synced": Trigger("entries became durable on the node", 150, 2),
     "committed": Trigger("the node's commit index moved", 150, 2),
+    "snapshot-installing": Trigger("the node takes over a snapshot from the leader, which is not durable yet", 0, 1),
     "acknowledged": Trigger("the node told a client that its operation took effect", 60, 4),
 }
 """Events that `AtEvent` may name. Environments translate what their nodes report into these words."""
@@ -80,6 +81,8 @@ EVENTS: dict[str, Trigger] = {
 MESSAGES: dict[str, str] = {
     "append-response": "answers to replicated entries and heartbeats",
     "append-request": "replicated entries and heartbeats",
+    "snapshot-response": "answers to parts of a snapshot",
+    "snapshot-request": "parts of a snapshot",
     "vote-response": "answers to candidates",
     "vote-request": "requests for votes",
 }

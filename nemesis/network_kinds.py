@@ -209,7 +209,10 @@ NET = Family(
             description="one kind of message is dropped, all others pass",
             evidence=("packets_dropped",),
             targets=("all", "one", "leader", "self"),
-            parameters=(_TARGET_LINKS, Parameter("messages", tuple(MESSAGES), "the kind of message")),
+            parameters=(
+                _TARGET_LINKS,
+                Parameter("messages", tuple(MESSAGES), "the kind of message", surest="append-response"),
+            ),
             lasts_ns=(500 * _MS, 4 * _S),
             trap_ns=(50 * _MS, 1 * _S),
             triggers=("became-candidate", "became-leader", "voted", "truncated"),

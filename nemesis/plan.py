@@ -62,4 +62,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     seed: int
     nodes: tuple[str, ...]
     workload: str
+    world: dict[str, str] = {}
+    """Conditions of a simulated world that were drawn with the plan; what they mean is the simulator's affair."""
     faults: tuple[Fault, ...]

@@ -33,7 +33,7 @@ __all__ = [
 
 
 class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
-    """Of each directed pair; shares are probabilities per message, each drawn on its own account."""
+    """Of each directed pair; shares are probabilities per message and add up to 1 at most."""
 
     loss: float = 0.0
     duplication: float = 0.0

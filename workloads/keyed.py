@@ -13,14 +13,13 @@ from typing import Any
 
 import msgspec
 
-from workloads import timing
 from workloads.combinators import limit, repeat, sequence, until_ok
 from workloads.generator import DONE, Context, Emit, Event, Generator, Pending, Step, once
 from workloads.keys import live_keys
 from workloads.session import Operation
 from workloads.stream import Stream, named_stream
 from workloads.threads import each_thread, on_threads
-from workloads.timing import delay, time_limit
+from workloads.timing import at_mean_rate, delay, time_limit
 from workloads.workload import WorkloadOptions
 
 __all__ = ["FINAL_LIMIT_NS", "Clients", "DrawnKey", "clients_of", "final_operations", "final_reads"]
@@ -98,7 +97,7 @@ def keyed_load(options: WorkloadOptions, name: str, make: KeyGenerator) -> Gener
 def paced(options: WorkloadOptions, generator: Generator) -> Generator:
     """The generator at the rate and for the time that the options say."""
     pace = named_stream(options.seed, "workload/pace")
-    return time_limit(options.time_limit_ns, timing.paced(options.rate_hz, generator, pace))
+    return time_limit(options.time_limit_ns, at_mean_rate(options.rate_hz, generator, pace))
 
 
 def final_operations(options: WorkloadOptions, operations: Iterable[Operation]) -> Generator:

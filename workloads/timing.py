@@ -11,7 +11,7 @@ from workloads.generator import DONE, Context, Done, Emit, Event, Generator, Pen
 from workloads.stream import Stream
 
 __all__ = ["CycleTimes", "Delay", "Rate", "Sleep", "Stagger", "TimeLimit", "cycle_times", "delay", "rate", "sleep"]
-__all__ += ["paced", "stagger", "time_limit"]
+__all__ += ["at_mean_rate", "stagger", "time_limit"]
 
 _SECOND_NS = 1_000_000_000
 
@@ -51,7 +51,7 @@ def stagger(interval_ns: int, generator: Generator, stream: Stream) -> Generator
     return Stagger(interval_ns, generator, stream)
 
 
-def paced(hz: float, generator: Generator, stream: Stream) -> Generator:
+def at_mean_rate(hz: float, generator: Generator, stream: Stream) -> Generator:
     """Operations at random gaps, `hz` per second on average; 0: whenever a thread is free."""
     return stagger(max(1, round(_SECOND_NS / hz)), generator, stream) if hz else generator
 

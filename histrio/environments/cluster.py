@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from histrio.systems.system import DeployedSystem
 from nemesis.injector import Apply, Probe, Undo
@@ -22,6 +22,7 @@ __all__ = [
     "OpenCluster",
     "RealMechanism",
     "RealMechanismFactory",
+    "Serving",
     "Spoke",
     "Volume",
 ]
@@ -99,6 +100,10 @@ class Cluster(Protocol):
         """The folder of its configuration and logs as the harness sees it; `NodePlace.records` as the node does."""
         ...
 
+    def as_seen(self, node: str, path: Path) -> str:
+        """A path in its volume or its records, or one of them, as the node itself sees it: absolute, without links."""
+        ...
+
     def trace(self, node: str) -> Path | None:
         """The file the node appends its trace to, as the harness sees it; None: the system writes none."""
         ...
@@ -168,5 +173,14 @@ class RealMechanism(Protocol):
         ...
 
 
+@runtime_checkable
+class Serving(Protocol):
+    """A mechanism that works between the calls too."""
+
+    async def serve(self) -> None:
+        """Run beside the nodes until cancelled, from before their first start."""
+        ...
+
+
 RealMechanismFactory = Callable[[Cluster, Spoke, int], RealMechanism]
-"""(cluster, spoke, seed of the run) -> mechanism."""
+"""(cluster, spoke, seed of the run) -> mechanism. Called once, before any node starts, where a plan needs it."""

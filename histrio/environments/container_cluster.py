@@ -122,6 +122,13 @@ class ContainerCluster:
         """The folder of its configuration, trace and logs, on this machine."""
         return self._folder / node / "records"
 
+    def as_seen(self, node: str, path: Path) -> str:
+        """Where its container has the volume and the records."""
+        for place, seen in ((self.volume(node).path, _DATA), (self.records(node), _RECORDS)):
+            if path.is_relative_to(place):
+                return str(Path(seen) / path.relative_to(place))
+        raise AssertionError(f"{path} is in no volume of {node}")
+
     def trace(self, node: str) -> Path | None:
         """The file it appends its trace to, on this machine."""
         name = self._launches[node].trace

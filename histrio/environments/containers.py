@@ -49,9 +49,9 @@ class DockerEnvironment:
     @property
     def mechanisms(self) -> Mapping[str, str | None]:
         """What works with containers and their network, as far as this machine has the tools."""
-        from histrio.environments.real_mechanisms import OBSTACLES, REAL_MECHANISMS
+        from histrio.environments.mechanisms.registry import obstacles
 
-        return {name: OBSTACLES[name]() if name in OBSTACLES else None for name in REAL_MECHANISMS}
+        return obstacles()
 
     def conduct(
         self,
@@ -65,14 +65,14 @@ class DockerEnvironment:
         """Build the image unless it is there, and run the trial to its end, or to the end of its time."""
         from histrio.environments.container_cluster import open_containers
         from histrio.environments.container_image import build_image, connect
-        from histrio.environments.real_mechanisms import REAL_MECHANISMS
+        from histrio.environments.mechanisms.registry import ALL_MECHANISMS
         from histrio.environments.real_run import conduct
 
         client = connect()
         try:
             image = build_image(client, lambda text: print(text, file=sys.stderr))
             open_cluster = open_containers(client, image, keep=trial.spec.keep)
-            return conduct(trial, system, engine, recorder, directory, on_progress, open_cluster, REAL_MECHANISMS)
+            return conduct(trial, system, engine, recorder, directory, on_progress, open_cluster, ALL_MECHANISMS)
         finally:
             client.close()
 

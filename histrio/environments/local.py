@@ -45,9 +45,9 @@ class LocalEnvironment:
     @property
     def mechanisms(self) -> Mapping[str, str | None]:
         """What works with processes and their networks, as far as this machine has the tools."""
-        from histrio.environments.real_mechanisms import OBSTACLES, REAL_MECHANISMS
+        from histrio.environments.mechanisms.registry import obstacles
 
-        return {name: OBSTACLES[name]() if name in OBSTACLES else None for name in REAL_MECHANISMS}
+        return obstacles()
 
     def conduct(
         self,
@@ -60,12 +60,12 @@ class LocalEnvironment:
     ) -> Conducted:
         """Run the trial to its end, or to the end of its time. Moves this process into its own namespaces, for good."""
         from histrio.environments.local_cluster import open_local
+        from histrio.environments.mechanisms.registry import ALL_MECHANISMS
         from histrio.environments.namespaces import enter
-        from histrio.environments.real_mechanisms import REAL_MECHANISMS
         from histrio.environments.real_run import conduct
 
         enter()  # while there is one thread
-        return conduct(trial, system, engine, recorder, directory, on_progress, open_local, REAL_MECHANISMS)
+        return conduct(trial, system, engine, recorder, directory, on_progress, open_local, ALL_MECHANISMS)
 
 
 LOCAL = LocalEnvironment()

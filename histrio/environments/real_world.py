@@ -28,8 +28,9 @@ from histrio.engine import (
     TimePassed,
     WakeEngine,
 )
-from histrio.environments.cluster import Cluster, Exit, OpenCluster, RealMechanism, RealMechanismFactory
+from histrio.environments.cluster import Cluster, Exit, OpenCluster, RealMechanism, RealMechanismFactory, Serving
 from histrio.environments.environment import Conducted, Progress
+from histrio.environments.mechanisms.registry import MAY_END_NODES
 from histrio.environments.observer import Observer
 from histrio.recorder import Recorder
 from histrio.systems.system import DeployedSystem, NodeStatus
@@ -86,6 +87,8 @@ class RealWorld:
         self._last: dict[str, trio.Event] = {}
         """Fault or node -> end of the last call that concerns it."""
         self._link_faults: set[str] = set()
+        self._excused: dict[str, tuple[str, ...]] = {}
+        """Fault -> nodes that may end for it, until they have been started again."""
 
     def now_ns(self) -> int:
         """The clock of everything that is recorded."""
@@ -105,7 +108,8 @@ class RealWorld:
     def conducted(self, signal: int | None) -> Conducted:
         """How the run went; a signal that came after its end is obeyed, too."""
         end = self._end or RunEnd(time_ns=self.now_ns(), reason="interrupted")
-        return Conducted(phases=self._engine.phases, exits=tuple(self._exits), end=end, signal=signal)
+        clocks = () if self._observer is None else self._observer.clocks
+        return Conducted(self._engine.phases, tuple(self._exits), end, clocks, signal)
 
     async def run(self, open_cluster: OpenCluster, folder: Path) -> None:
         """Make the cluster, carry the trial out, heal, remove the cluster: also when cancelled. Raises HistrioError."""
@@ -120,7 +124,10 @@ class RealWorld:
                 reported=lambda node, event: self._feed(NodeReported(node, event)),
             )
             seed = self._trial.spec.seed
-            self._mechanisms = {name: make(cluster, observer.spoke, seed) for name, make in self._factories.items()}
+            wanted = {kind_named(fault.kind).mechanism for fault in self._trial.plan.faults}
+            for name, make in self._factories.items():
+                if name in wanted:
+                    self._mechanisms[name] = make(cluster, observer.spoke, seed)
             try:
                 with trio.move_on_after(self._budget_s()):
                     await self._live(cluster, observer)
@@ -139,6 +146,9 @@ class RealWorld:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery, self._cluster = nursery, cluster
+                for mechanism in self._mechanisms.values():
+                    if isinstance(mechanism, Serving):
+                        nursery.start_soon(mechanism.serve)
                 for node in cluster.nodes:
                     nursery.start_soon(cluster.start, node)
                 nursery.start_soon(self._follow_traces, observer)
@@ -213,7 +223,8 @@ class RealWorld:
     # ── nodes as seen from outside ───────────────────────────────────────────────────────────────────────────────────
 
     def _exited(self, left: Exit) -> None:
-        if not left.planned:
+        excused = any(left.node in nodes for nodes in self._excused.values())
+        if not left.planned and not excused:
             self._exits.append(NodeExit(node=left.node, time_ns=left.time_ns, reason=left.reason))
         if self._observer is not None:
             self._observer.ended(left.node)
@@ -307,6 +318,8 @@ class RealWorld:
     async def _apply(self, action: Apply) -> None:
         fault = action.fault
         self._in_force[fault.id] = fault.kind
+        if action.mechanism in MAY_END_NODES:
+            self._excused[fault.id] = action.resolved
         rule = await self._mechanisms[action.mechanism].apply(action)
         self._recorder.fault(FaultApplied(id=fault.id, time_ns=self.now_ns(), resolved=action.resolved, rule=rule))
 
@@ -317,6 +330,7 @@ class RealWorld:
         mechanism = self._mechanisms[action.mechanism]
         counts = await mechanism.undo(action)
         now_ns = self.now_ns()
+        self._excused.pop(action.fault_id, None)
         del self._in_force[action.fault_id]
         self._recorder.fault(FaultObserved(id=action.fault_id, time_ns=now_ns, counts=counts))
         self._recorder.fault(FaultUndone(id=action.fault_id, time_ns=now_ns))

@@ -17,6 +17,8 @@ from histrio.environments.environment import Conducted, Progress
 from histrio.environments.simulated_faults import ABSENT, MECHANISMS, MechanismFactory
 from histrio.environments.simulated_world import SimulatedWorld
 from histrio.recorder import Recorder
+from histrio.simulation.buggify import Buggify
+from histrio.simulation.conditions import profile_under
 from histrio.simulation.errors import EventBudgetSpent
 from histrio.simulation.profile import DEFAULT_PROFILE, Profile
 from histrio.systems.system import System
@@ -65,14 +67,17 @@ class SimulatedEnvironment:
     ) -> Conducted:
         """Run the trial to its end, or to the end of its event budget."""
         spec = trial.spec
+        conditions = trial.plan.world
         prepared = system.simulated(
             seed=spec.seed,
             nodes=trial.nodes,
             options=spec.system_options,
             bug=spec.bug,
             workload=trial.plan.workload,
+            buggify=Buggify(spec.seed) if conditions.get("buggify") == "on" else None,
         )
-        world = SimulatedWorld(trial, prepared, engine, recorder, self.profile, self.factories)
+        profile = profile_under(self.profile, conditions)
+        world = SimulatedWorld(trial, prepared, engine, recorder, profile, self.factories)
         try:
             while not world.finished:
                 world.simulation.run_until(world.simulation.now_ns + SLICE_NS)

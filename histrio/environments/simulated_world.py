@@ -19,6 +19,7 @@ from checker.records import (
     FaultUndone,
     NodeExit,
     RunEnd,
+    Snapshot,
 )
 from histrio.engine import (
     Engine,
@@ -47,6 +48,7 @@ __all__ = ["SimulatedWorld"]
 
 MS = 1_000_000
 _BECAME = Became.__struct_config__.tag
+_SNAPSHOT = Snapshot.__struct_config__.tag
 PROBE_INTERVAL_NS = 20 * MS
 PROBES_MAX = 500  # ten simulated seconds: longer than a cluster may take to heal
 
@@ -116,7 +118,9 @@ class SimulatedWorld:
         return Conducted(
             phases=self._engine.phases,
             exits=tuple(
-                NodeExit(node=left.name, time_ns=left.time_ns, reason=left.reason) for left in simulation.exits
+                NodeExit(node=left.name, time_ns=left.time_ns, reason=left.reason)
+                for left in simulation.exits
+                if not (left.disk_at_fault and self._system.blames_disk(left.reason))
             ),
             end=RunEnd(
                 time_ns=simulation.now_ns,
@@ -182,6 +186,8 @@ class SimulatedWorld:
             name = tags.get(type(event)) or self._tag(event)
             if name == _BECAME:
                 name = self._changed_role(node, event)
+            elif name == _SNAPSHOT and event.installed:
+                name = "snapshot-installing"
             if name in watched:
                 # The engine may end this very node, so it is asked once the present flush is done.
                 self.simulation.call_at(now_ns, partial(self._feed, NodeReported(node, name)))

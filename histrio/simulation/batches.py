@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
 
 from histrio.simulation.agenda import Agenda
 from histrio.simulation.disk import Disk
+from histrio.simulation.disk_rules import DiskRules
 from histrio.simulation.profile import DiskProfile
 from raft_trio.files import FileBatch, FileOp, Pwrite, Sync, SyncDir
 
@@ -20,29 +22,59 @@ __all__ = ["BatchQueue"]
 _NS_PER_S = 1_000_000_000
 
 
+class _Submitted(NamedTuple):
+    """A batch, and how much of each file it writes was durable when it was asked for."""
+
+    batch: FileBatch
+    durable: tuple[tuple[str, int], ...]
+
+
+def _syncs(batch: FileBatch) -> int:
+    return sum([isinstance(op, (Sync, SyncDir)) for op in batch.ops])
+
+
 class BatchQueue:
     """The file batches of one incarnation. `done(token, error)` is called as each one ends."""
 
-    __slots__ = ("_agenda", "_disk", "_done", "_label", "_open", "_profile", "_rng", "_running", "_waiting")
+    __slots__ = (
+        "_agenda",
+        "_disk",
+        "_done",
+        "_label",
+        "_open",
+        "_overdue",
+        "_profile",
+        "_rng",
+        "_rules",
+        "_running",
+        "_waiting",
+    )
 
     def __init__(
         self,
         agenda: Agenda,
         disk: Disk,
+        rules: DiskRules,
         profile: DiskProfile,
         rng: Random,
         label: str,
         done: Callable[[int, OSError | None], None],
     ) -> None:
-        self._agenda, self._disk, self._profile, self._rng = agenda, disk, profile, rng
+        self._agenda, self._disk, self._rules, self._profile, self._rng = agenda, disk, rules, profile, rng
         self._label, self._done = label, done
-        self._waiting: deque[FileBatch] = deque()
-        self._running: FileBatch | None = None
+        self._waiting: deque[_Submitted] = deque()
+        self._running: _Submitted | None = None
         self._open = True
+        self._overdue = False  # the running batch's time is up, but the disk hangs
 
     def submit(self, batch: FileBatch) -> None:
         """Execute `batch` after all earlier ones."""
-        self._waiting.append(batch)
+        durable = tuple([(op.path, self._disk.durable_bytes(op.path)) for op in batch.ops if isinstance(op, Pwrite)])
+        self._waiting.append(_Submitted(batch, durable))
+        if self._rules.hanging:
+            syncs = _syncs(batch)
+            for rule in self._rules.hanging.values():
+                rule.count += syncs
         self._start_next()
 
     def hold(self) -> None:
@@ -54,34 +86,75 @@ class BatchQueue:
         self._open = True
         self._start_next()
 
-    def cut(self, rng: Random) -> int:
+    def go_on(self) -> None:
+        """The disk does not hang any more."""
+        if self._overdue and self._running is not None:
+            self._end(self._running)
+        elif self._open:
+            self._start_next()
+
+    @property
+    def syncs(self) -> int:
+        """Syncs under way and waiting."""
+        running = [self._running] if self._running else []
+        return sum([_syncs(submitted.batch) for submitted in (*running, *self._waiting)])
+
+    @property
+    def bytes_being_written(self) -> int:
+        """Bytes of writes in the running batch."""
+        ops = self._running.batch.ops if self._running else ()
+        return sum([len(op.data) for op in ops if isinstance(op, Pwrite)])
+
+    def finish(self) -> None:
+        """Let everything take effect at once, in order: the process ends as it wishes to."""
+        running = [self._running] if self._running else []
+        for submitted in (*running, *self._waiting):
+            self._execute(submitted.batch.ops)
+        self._waiting.clear()
+        self._running = None
+
+    def cut(self, rng: Random, *, tear: bool = False) -> int:
         """The process dies. Batches not begun are gone; of the running one, some first operations took effect.
 
-        Returns how many batches did not take effect as a whole.
+        tear: it dies between the write and the sync. Returns how many batches did not take effect as a whole.
         """
         lost = len(self._waiting)
         self._waiting.clear()
         self._open = False
-        batch, self._running = self._running, None
-        if batch is None:
+        submitted, self._running = self._running, None
+        if submitted is None:
             return lost
-        executed = int(rng.random() * (len(batch.ops) + 1))
-        self._execute(batch.ops[:executed])
-        return lost + (executed < len(batch.ops))
+        ops = submitted.batch.ops
+        executed = int(rng.random() * (len(ops) + 1))
+        if tear:
+            executed = max([place for place, op in enumerate(ops, 1) if isinstance(op, Pwrite)], default=0)
+        self._execute(ops[:executed])
+        return lost + (executed < len(ops))
 
     def _start_next(self) -> None:
         if self._running is None and self._open and self._waiting:
-            self._running = batch = self._waiting.popleft()
-            due = self._agenda.now_ns + self._duration(batch)
-            self._agenda.push(due, self._label, self._complete, batch, None)
+            self._running = submitted = self._waiting.popleft()
+            duration_ns = self._duration(submitted.batch)
+            self._agenda.push(self._agenda.now_ns + duration_ns, self._label, self._complete, submitted, None)
+            if submitted.durable:
+                self._rules.writing(duration_ns)
 
-    def _complete(self, batch: FileBatch, _: None) -> None:
-        if batch is not self._running:
+    def _complete(self, submitted: _Submitted, _: None) -> None:
+        if submitted is not self._running:
             return  # cut off by a crash
-        self._running = None
-        error = self._execute(batch.ops)
+        if self._rules.hanging and _syncs(submitted.batch):
+            self._overdue = True
+            return
+        self._end(submitted)
+
+    def _end(self, submitted: _Submitted) -> None:
+        self._running, self._overdue = None, False
+        error = self._execute(submitted.batch.ops)
+        if error is None:
+            for path, durable_bytes in submitted.durable:
+                self._disk.vouch(path, durable_bytes)
         self._start_next()
-        self._done(batch.token, error)
+        self._done(submitted.batch.token, error)
 
     def _execute(self, ops: tuple[FileOp, ...]) -> OSError | None:
         try:
@@ -96,6 +169,9 @@ class BatchQueue:
         for op in batch.ops:
             if isinstance(op, (Sync, SyncDir)):
                 total += self._sync_duration()
+                for rule in self._rules.slow.values():
+                    rule.count += 1
+                    total += rule.delay_ns
             else:
                 total += profile.operation_ns
                 if isinstance(op, Pwrite) and profile.bytes_per_second:

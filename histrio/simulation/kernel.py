@@ -13,14 +13,17 @@ what a client does that of the caller; faults are calls to `kill`, `pause`, `net
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from histrio.simulation.agenda import Agenda
 from histrio.simulation.clients import Connection, OnDisconnect, OnPayload
 from histrio.simulation.disk import Disk
+from histrio.simulation.disk_rules import DiskRules
 from histrio.simulation.errors import AlreadyExists, UnknownAddress
 from histrio.simulation.network import Network
 from histrio.simulation.node import Address, NodeFactory
+from histrio.simulation.node_clock import NodeClock
 from histrio.simulation.process import Exit, Host, KillReport, OnTrace, PauseReport
 from histrio.simulation.profile import Profile
 
@@ -119,6 +122,18 @@ class Simulation:
         """End the node at once. Without power loss the page cache survives; with it unsynced data may not."""
         return self._host(name).kill(power_loss=power_loss)
 
+    def tear(self, name: Address) -> KillReport:
+        """Cut the node's power in the middle of what it writes: each sector of an unsynced write is kept or lost."""
+        return self._host(name).kill(power_loss=True, tear=True)
+
+    def kill_writing(self, name: Address) -> KillReport:
+        """End the node between a write, which took effect, and its sync, which did not."""
+        return self._host(name).kill(power_loss=False, tear=True)
+
+    def terminate(self, name: Address) -> KillReport:
+        """End the node as one that was asked to: what it has begun to write, it writes."""
+        return self._host(name).terminate()
+
     def pause(self, name: Address) -> None:
         """Stop the node as SIGSTOP does. Does nothing to a node that is down or stopped."""
         process = self._host(name).process
@@ -161,6 +176,49 @@ class Simulation:
     def disk(self, name: Address) -> Disk:
         """The node's disk, for collecting its files and for damaging them."""
         return self._host(name).disk
+
+    # ── clocks and disks ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def clock(self, name: Address) -> NodeClock:
+        """The node's clock, for changing it."""
+        return self._host(name).clock
+
+    def timers_shifted(self, name: Address) -> int:
+        """How many of the node's timers have come due at another true time than the node meant."""
+        return self._host(name).timers_shifted
+
+    def disk_rules(self, name: Address) -> DiskRules:
+        """What is wrong with the node's disk, for changing it. Outlives the node's incarnations."""
+        return self._host(name).disk_rules
+
+    def hang_disk(self, name: Address, rule: str) -> None:
+        """Let no sync of the node come back until the rule is released (`disk_rules`)."""
+        host = self._host(name)
+        self._agenda.note(f"hang {name}")
+        host.disk_rules.hang(rule, host.process.syncs_pending if host.process else 0)
+
+    def flip_bits(self, name: Address, rule: str, bits: int) -> int:
+        """Flip bits of what the node has stored, as far as it could notice. Returns how many; see `Disk.flip`."""
+        host = self._host(name)
+        flipped = host.disk.flip(rule, bits, self.rule_random(rule, name))
+        if flipped:
+            host.disk_rules.damaged[rule] = None
+        self._agenda.note(f"flip {flipped} {name}")
+        return flipped
+
+    def mend(self, name: Address, rule: str) -> None:
+        """Put back the bytes that the rule has damaged. A node that runs on them keeps them: it took them for good."""
+        host = self._host(name)
+        host.disk_rules.damaged.pop(rule, None)
+        self._agenda.note(f"mend {name}")
+        if host.process is None:
+            host.disk.mend(rule)
+        else:
+            host.disk.forget_damage(rule)
+
+    def rule_random(self, rule: str, name: Address) -> Random:
+        """The stream of what a rule draws on one node."""
+        return Random(f"{self._seed}/rule/{rule}/{name}")
 
     # ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

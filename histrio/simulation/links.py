@@ -15,8 +15,9 @@ import msgspec
 
 from histrio.simulation.agenda import Agenda
 from histrio.simulation.errors import BadProfile
+from histrio.simulation.gates import Gate
 from histrio.simulation.node import Address
-from histrio.simulation.profile import LinkProfile
+from histrio.simulation.profile import LinkKind, LinkProfile
 
 __all__ = [
     "Block",
@@ -52,17 +53,19 @@ class Destination(Protocol):
 class Disturbance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a rule adds to a link's own trouble. Probabilities per unit, nanoseconds.
 
-    On a stream link loss costs a retransmission; duplication and reordering do nothing.
+    On a stream link loss and corruption cost a retransmission, a unit held back holds up all behind it, and duplication
+    does nothing. Corrupted units do not pass the receiver's checksum.
     """
 
     loss: float = 0.0
     duplication: float = 0.0
     reordering: float = 0.0
+    corruption: float = 0.0
     delay_min_ns: int = 0
     delay_max_ns: int = 0
 
     def __post_init__(self) -> None:
-        shares = (self.loss, self.duplication, self.reordering)
+        shares = (self.loss, self.duplication, self.reordering, self.corruption)
         if min(shares) < 0 or sum(shares) > 1:
             raise BadProfile(f"disturbance: probabilities {shares} must not be negative nor add up to more than 1")
         if not 0 <= self.delay_min_ns <= self.delay_max_ns:
@@ -70,12 +73,13 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class DisturbanceCounts(msgspec.Struct):
-    """What a rule did, in units. `lost` on a stream: retransmitted. `reordered`: held back."""
+    """What a rule did, in units. `lost` and `corrupted` on a stream: retransmitted. `reordered`: held back."""
 
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
     delayed: int = 0
+    corrupted: int = 0
 
 
 class LinkCounts(msgspec.Struct):
@@ -84,7 +88,7 @@ class LinkCounts(msgspec.Struct):
     sent: int = 0
     delivered: int = 0
     lost: int = 0
-    """By the link's own loss or by a disturbance; on a stream: retransmitted, or gone with a broken connection."""
+    """By the link's own loss or by a rule; on a stream: retransmitted, or gone with a broken connection."""
     duplicated: int = 0
     overtaken: int = 0
     """Units that were held back and really were overtaken by a later one."""
@@ -114,6 +118,10 @@ class _Fate(Enum):
     LOST = auto()
     DUPLICATED = auto()
     REORDERED = auto()
+    CORRUPTED = auto()
+
+
+_GONE = (_Fate.LOST, _Fate.CORRUPTED)
 
 
 class Link:
@@ -125,6 +133,7 @@ class Link:
         "_blocked_label",
         "_busy_until",
         "_destination",
+        "_doomed_until",
         "_held_back",
         "_labels",
         "_last",
@@ -140,6 +149,7 @@ class Link:
         "blocks",
         "counts",
         "disturbances",
+        "gates",
         "route",
     )
 
@@ -162,16 +172,23 @@ class Link:
         self._trouble = profile.loss + profile.duplication + profile.reordering
         self._labels: dict[str, str] = {}
         self._last = self._busy_until = 0
+        self._doomed_until = -1  # what arrives until then was under way when the connection was reset
         self._held_back: list[int] = []
         self._stalled: deque[tuple[Any, Receiver | None]] = deque()
         self.blocks: list[Block] = []
         self.disturbances: list[tuple[DisturbanceRule, Random]] = []
+        self.gates: list[Gate] = []
         self.counts = LinkCounts()
 
     def send(self, payload: Any, kind: str, size: int) -> None:
         """Put a unit on the link. `size` in bytes, 0: takes no time to transmit."""
         chance, spread = self._random(), self._random()
         departs = self._transmitted(size) if size else self._agenda.now_ns
+        if self.gates:
+            passed = self._passed_gates(departs, kind, size)
+            if passed is None:
+                return
+            departs = passed
         arrives = departs + self._latency_min + int(spread * self._latency_span)
         label = self._labels.get(kind) or self._label(kind)
         self.counts.sent += 1
@@ -180,11 +197,35 @@ class Link:
         else:
             self._send_in_order(arrives, label, payload)
 
+    def reset(self) -> bool:
+        """Lose all that is under way or stalled, as a connection does that is reset. Returns whether anything was."""
+        lost = len(self._stalled)
+        self.counts.lost += lost
+        self._stalled.clear()
+        under_way = self._last > self._agenda.now_ns
+        if under_way:
+            self._doomed_until = self._last
+        self._agenda.note(f"reset {self.route}")
+        return under_way or lost > 0
+
     def unblocked(self) -> None:
         """A block was lifted. A stream that stalled goes on when its sender next tries."""
         if self._stalled and not self.blocks:
             due = self._agenda.now_ns + self._profile.retransmission_ns
             self._agenda.push(due, f"resume {self.route}", self._resume_stream, None, None)
+
+    def _passed_gates(self, departs: int, kind: str, size: int) -> int | None:
+        for gate in self.gates:
+            passed = gate.passes(departs, kind, size)
+            if passed is None:
+                self.counts.sent += 1
+                self.counts.lost += 1
+                self._agenda.note(self._lost_label)
+                if gate.breaks:
+                    self.reset()
+                return None
+            departs = passed
+        return departs
 
     def _label(self, kind: str) -> str:
         label = self._labels[kind] = f"deliver {self.route} {kind}"
@@ -227,16 +268,19 @@ class Link:
             chance, spread = rng.random(), rng.random()
             fates.append(_fate_of(chance, rule.disturbance))
             arrives += _delay(rule, spread)
-            _count(rule.counts, fates[-1][0])
+            _count(rule.counts, fates[-1][0], self._profile.kind)
         if self._profile.kind == "stream":
-            losses = sum(fate is _Fate.LOST for fate, _ in fates)
+            losses = sum(fate in _GONE for fate, _ in fates)
             self.counts.lost += losses
-            self._send_in_order(arrives + losses * self._profile.retransmission_ns, label, payload)
+            held_ns = sum(
+                int(share * self._profile.holdback_max_ns) for fate, share in fates if fate is _Fate.REORDERED
+            )
+            self._send_in_order(arrives + losses * self._profile.retransmission_ns + held_ns, label, payload)
         else:
             self._send_datagram(arrives, label, payload, fates)
 
     def _send_datagram(self, arrives: int, label: str, payload: Any, fates: list[tuple[_Fate, float]]) -> None:
-        if any(fate is _Fate.LOST for fate, _ in fates):
+        if any(fate in _GONE for fate, _ in fates):
             self.counts.lost += 1
             self._agenda.note(self._lost_label)
             return
@@ -254,6 +298,9 @@ class Link:
         if self.blocks:
             self._stop()
             return
+        if self._agenda.now_ns <= self._doomed_until:
+            self._perish()
+            return
         process = self._destination.process
         if process is None:
             self.counts.undeliverable += 1
@@ -263,6 +310,9 @@ class Link:
 
     def _arrive_stream(self, payload: Any, receiver: Receiver | None) -> None:
         """A connection ends with the incarnation it leads to; units for an earlier one are gone."""
+        if self._agenda.now_ns <= self._doomed_until:
+            self._perish()
+            return
         if self.blocks:
             self._stop()
         elif not self._stalled:
@@ -286,6 +336,10 @@ class Link:
         self.counts.delivered += 1
         receiver.receive(self._source, payload)
 
+    def _perish(self) -> None:
+        self.counts.lost += 1
+        self._agenda.note(self._lost_label)
+
     def _stop(self) -> None:
         self.counts.blocked += 1
         for block in self.blocks:
@@ -299,6 +353,7 @@ def _fate_of(chance: float, disturbance: Disturbance) -> tuple[_Fate, float]:
         (_Fate.LOST, disturbance.loss),
         (_Fate.DUPLICATED, disturbance.duplication),
         (_Fate.REORDERED, disturbance.reordering),
+        (_Fate.CORRUPTED, disturbance.corruption),
     ):
         if chance < share:
             return fate, chance / share
@@ -312,14 +367,16 @@ def _delay(rule: DisturbanceRule, spread: float) -> int:
     return low + int(spread * (high - low))
 
 
-def _count(counts: DisturbanceCounts, fate: _Fate) -> None:
+def _count(counts: DisturbanceCounts, fate: _Fate, kind: LinkKind) -> None:
     match fate:
         case _Fate.LOST:
             counts.lost += 1
         case _Fate.DUPLICATED:
-            counts.duplicated += 1
+            counts.duplicated += kind == "datagram"
         case _Fate.REORDERED:
             counts.reordered += 1
+        case _Fate.CORRUPTED:
+            counts.corrupted += 1
         case _Fate.PASSED:
             pass
 

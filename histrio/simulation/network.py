@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from histrio.simulation.agenda import Agenda
 from histrio.simulation.errors import AlreadyExists, UnknownAddress
+from histrio.simulation.gates import Gate, GateRule
 from histrio.simulation.links import (
     Block,
     Destination,
@@ -39,6 +40,7 @@ class Network:
         self._links: dict[tuple[Address, Address], Link] = {}
         self._blocks: dict[str, tuple[Block, tuple[Link, ...]]] = {}
         self._disturbances: dict[str, tuple[DisturbanceRule, tuple[Link, ...]]] = {}
+        self._gates: dict[str, tuple[GateRule, tuple[tuple[Link, Gate], ...]]] = {}
         self._dropped: dict[str, int] = {}
         self._disturbed: dict[str, DisturbanceCounts] = {}
 
@@ -104,6 +106,28 @@ class Network:
         if rule in self._disturbances:
             return self._disturbances[rule][0].counts
         return _known(rule, self._disturbed)
+
+    def gate(self, rule: str, pairs: Pairs, gate_rule: GateRule) -> None:
+        """Put `gate_rule` in force on each pair until `ungate`. Raises AlreadyExists."""
+        _check_new(rule, self._gates)
+        entries = [(link, gate_rule.gate()) for link in self._links_of(pairs)]
+        self._gates[rule] = (gate_rule, tuple(entries))
+        self._agenda.note(f"rule {rule}")
+        for link, gate in entries:
+            link.gates.append(gate)
+
+    def ungate(self, rule: str) -> int:
+        """Lift a gate rule. Returns its count. Raises UnknownAddress."""
+        gate_rule, entries = _known(rule, self._gates)
+        del self._gates[rule]
+        for link, gate in entries:
+            link.gates = [other for other in link.gates if other is not gate]
+        self._agenda.note(f"lift {rule}")
+        return gate_rule.count
+
+    def reset(self, pairs: Pairs) -> int:
+        """Reset the connections of the pairs at once. Returns of how many something was under way, which is lost."""
+        return sum([link.reset() for link in self._links_of(pairs)])
 
     def is_open(self, source: Address, target: Address) -> bool:
         """Whether no rule blocks this direction."""

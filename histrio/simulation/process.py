@@ -18,17 +18,19 @@ import msgspec
 from histrio.simulation.agenda import Agenda
 from histrio.simulation.batches import BatchQueue
 from histrio.simulation.disk import Disk, DiskLoss
+from histrio.simulation.disk_rules import DiskRules
 from histrio.simulation.errors import SimulationError, UnknownAddress
 from histrio.simulation.links import Link
 from histrio.simulation.network import Network
 from histrio.simulation.node import Address, Effects, NodeFactory, SimNode
+from histrio.simulation.node_clock import NodeClock
 from histrio.simulation.profile import Profile
 from raft_trio.files import FileOp, FileResult
 
 __all__ = ["Exit", "Host", "KillReport", "OnTrace", "PauseReport", "Peer", "Process"]
 
 OnTrace = Callable[[Address, int, int, int, Sequence[Any]], None]
-"""(node, incarnation, number of the first event from 1 within the incarnation, node's own time in ns, events)"""
+"""(node, incarnation, number of the first event from 1 within the incarnation, simulated time in ns, events)"""
 
 _FRAMES_IN_REASON = 4
 
@@ -39,6 +41,8 @@ class Exit(NamedTuple):
     name: Address
     time_ns: int
     reason: str
+    disk_at_fault: bool = False
+    """It decided to, and its disk had failed it or held damage: a node that says so may have done what it should."""
 
 
 class KillReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +56,13 @@ class KillReport(msgspec.Struct, frozen=True, kw_only=True):
     batches_lost: int = 0
     """File batches asked for that did not take effect as a whole."""
     connections_broken: int = 0
+    unsynced_bytes_at_risk: int = 0
+    """Power loss only, like the following: bytes of writes begun and not synced."""
     unsynced_bytes_lost: int = 0
-    """Power loss only, like the following."""
     writes_lost: int = 0
     writes_torn: int = 0
+    bytes_torn: int = 0
+    """Bytes lost of writes that left a part of themselves behind."""
     truncations_lost: int = 0
     names_lost: int = 0
 
@@ -100,13 +107,39 @@ class Host:
     ) -> None:
         """`on_change` is called when the process has begun or ended."""
         self.name, self.agenda, self.network, self.profile, self.on_trace = name, agenda, network, profile, on_trace
-        self.disk = Disk()
+        self.disk_rules = DiskRules(self._disk_released)
+        self.disk = Disk(self.disk_rules)
+        self.timers_shifted = 0
         self.disk_rng = Random(f"{seed}/disk/{name}")
         self.process: Process | None = None
         self.incarnation = 0
         self._factory, self._seed, self._exits, self._on_change = factory, seed, exits, on_change
         self._restart_rng = Random(f"{seed}/process/{name}")
         self._booting = False
+        self._clock: NodeClock | None = None
+
+    @property
+    def now_ns(self) -> int:
+        """What the node's clock shows."""
+        return self.agenda.now_ns if self._clock is None else self._clock.now_ns()
+
+    @property
+    def clock(self) -> NodeClock:
+        """The node's clock. Without faults of clocks nobody asks, and it is the simulation's."""
+        if self._clock is None:
+            self._clock = NodeClock(self.name, self.agenda, self._clock_changed)
+        return self._clock
+
+    def is_earlier(self, local_ns: int, true_ns: int) -> bool:
+        """Whether the node's clock shows `local_ns` before `true_ns`."""
+        return (local_ns if self._clock is None else self._clock.due_ns(local_ns)) < true_ns
+
+    def due_ns(self, local_ns: int) -> int:
+        """The true time at which the node's clock will show `local_ns`."""
+        if self._clock is None:
+            return local_ns
+        self.timers_shifted += not self._clock.is_true
+        return self._clock.due_ns(local_ns)
 
     @property
     def is_starting(self) -> bool:
@@ -124,38 +157,69 @@ class Host:
         due = self.agenda.now_ns + profile.restart_min_ns + int(self._restart_rng.random() * span)
         self.agenda.push(due, f"start {self.name}", self._boot, self.incarnation, None)
 
-    def kill(self, *, power_loss: bool) -> KillReport:
-        """End the process at once. Power loss loses unsynced data even of a node that is down."""
+    def kill(self, *, power_loss: bool, tear: bool = False) -> KillReport:
+        """End the process at once. Power loss loses unsynced data even of a node that is down.
+
+        tear: what is being written reaches the disk in part, each sector on its own account.
+        """
         self.agenda.note(f"{'power-loss' if power_loss else 'kill'} {self.name}")
         crash_rng = Random(f"{self._seed}/disk/{self.name}/crash/{self.incarnation}")
         ended = int(self.process is not None or self._booting)
         process, self.process, self._booting = self.process, None, False
         self._on_change()
-        inputs, batches, connections = (0, 0, 0) if process is None else process.end(crash_rng)
-        loss = self.disk.power_loss(crash_rng) if power_loss else DiskLoss()
+        at_risk = 0 if process is None else process.bytes_being_written
+        inputs, batches, connections = (0, 0, 0) if process is None else process.end(crash_rng, tear=tear)
+        at_risk = max(at_risk, self.disk.unsynced_bytes)
+        loss = self.disk.power_loss(crash_rng, tear=tear) if power_loss else DiskLoss()
         return KillReport(
             incarnation=self.incarnation,
             processes_ended=ended,
             inputs_lost=inputs,
             batches_lost=batches,
             connections_broken=connections,
+            unsynced_bytes_at_risk=at_risk if power_loss else 0,
             unsynced_bytes_lost=loss.bytes_lost,
             writes_lost=loss.writes_lost,
             writes_torn=loss.writes_torn,
+            bytes_torn=loss.bytes_torn,
             truncations_lost=loss.truncations_lost,
             names_lost=loss.names_lost,
         )
 
-    def exited(self, reason: str) -> None:
-        """The process ended itself."""
-        self._exits.append(Exit(self.name, self.agenda.now_ns, reason))
+    def terminate(self) -> KillReport:
+        """End the process as one that was asked to: what it has begun to write, it writes."""
+        if self.process is not None:
+            self.process.finish_writing()
+        return self.kill(power_loss=False)
+
+    def exited(self, reason: str, *, decided: bool = False) -> None:
+        """The process ended itself; `decided`: and said so, as against an exception that nobody caught.
+
+        One that ended for a disk that works again by now is started by whoever looks after it.
+        """
+        rules = self.disk_rules
+        at_fault = decided and (rules.failed or bool(rules.damaged))
+        self._exits.append(Exit(self.name, self.agenda.now_ns, reason, at_fault))
         self.agenda.note(f"exit {self.name}")
         self.kill(power_loss=False)
+        if at_fault:
+            rules.nodes_ended += 1
+            if not rules.can_end_a_node:
+                self.start()
+
+    def _clock_changed(self) -> None:
+        if self.process is not None:
+            self.timers_shifted += self.process.set_timer_anew()
+
+    def _disk_released(self) -> None:
+        if self.process is not None:
+            self.process.disk_released()
 
     def _boot(self, incarnation: int, _: None) -> None:
         if not self._booting or incarnation != self.incarnation:
             return  # killed while starting
         self._booting = False
+        self.disk_rules.failed = False
         try:
             node = self._factory(self.name, incarnation)
         except Exception as error:
@@ -200,7 +264,13 @@ class Process:
         self._flush_ns, self._input_ns = host.profile.processes.flush_ns, host.profile.processes.input_ns
         self._flush_label, self._wake_label = f"flush {host.name}", f"wake {host.name}"
         self._batches = BatchQueue(
-            host.agenda, host.disk, host.profile.disk, host.disk_rng, f"disk {host.name}", self._batch_done
+            host.agenda,
+            host.disk,
+            host.disk_rules,
+            host.profile.disk,
+            host.disk_rng,
+            f"disk {host.name}",
+            self._batch_done,
         )
         self._links: dict[Address, Link] = {}
         self._inbox: list[tuple[Callable[[int, Any, Any], None], Any, Any]] = []
@@ -220,11 +290,21 @@ class Process:
         """Stopped, and not ended."""
         return self._paused_at is not None
 
+    @property
+    def bytes_being_written(self) -> int:
+        """Bytes of writes that the disk is at."""
+        return self._batches.bytes_being_written
+
+    @property
+    def syncs_pending(self) -> int:
+        """Syncs that the disk is at, or that wait for it."""
+        return self._batches.syncs
+
     def start(self) -> None:
         """Recover from disk and work on what that gave."""
         self._recovering = True
         try:
-            self._node.start(self._agenda.now_ns, self._execute)
+            self._node.start(self._host.now_ns, self._execute)
         except Exception as error:
             self._host.exited(_explain(error))
             return
@@ -265,14 +345,29 @@ class Process:
             self._schedule_flush()
         return report
 
-    def end(self, rng: Random) -> tuple[int, int, int]:
+    def finish_writing(self) -> None:
+        """Let everything that was asked of the disk take effect."""
+        self._batches.finish()
+
+    def disk_released(self) -> None:
+        """What held the disk up does so no longer."""
+        self._batches.go_on()
+
+    def set_timer_anew(self) -> bool:
+        """The clock goes otherwise than it did. Returns whether there was a timer to set."""
+        if self._wake_at is None:
+            return False
+        self._set_timer(self._wake_at)
+        return True
+
+    def end(self, rng: Random, *, tear: bool) -> tuple[int, int, int]:
         """Die at once. Returns inputs lost, batches lost, connections broken."""
         self._alive = False
         inputs, self._inbox = len(self._inbox), []
         connections, self.connections = self.connections, {}
         for peer in connections.values():
             peer.lost_node()
-        return inputs, self._batches.cut(rng), len(connections)
+        return inputs, self._batches.cut(rng, tear=tear), len(connections)
 
     # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -304,16 +399,16 @@ class Process:
         self._timer_at = None
         if self._wake_at is None:
             return
-        if self._wake_at > self._agenda.now_ns:
+        if self._wake_at > self._host.now_ns:
             self._set_timer(self._wake_at)
             return
         self._wake_at = None
         self._timers_shifted += self.is_paused
         self._take(self._tell_wake, None, None)
 
-    def _set_timer(self, time_ns: int) -> None:
-        self._timer_at = time_ns
-        self._agenda.push(max(time_ns, self._agenda.now_ns), self._wake_label, self._timer, time_ns, None)
+    def _set_timer(self, local_ns: int) -> None:
+        self._timer_at = due = max(self._host.due_ns(local_ns), self._agenda.now_ns)
+        self._agenda.push(due, self._wake_label, self._timer, due, None)
 
     # ── outputs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -321,7 +416,7 @@ class Process:
         self._flush_scheduled = False
         if not self._alive or self._paused_at is not None:
             return
-        now = self._agenda.now_ns
+        now = self._host.now_ns
         inbox, self._inbox = self._inbox, []
         try:
             for method, first, second in inbox:
@@ -330,7 +425,7 @@ class Process:
         except Exception as error:
             self._host.exited(_explain(error))
             return
-        self._free_at = now + self._flush_ns + len(inbox) * self._input_ns
+        self._free_at = self._agenda.now_ns + self._flush_ns + len(inbox) * self._input_ns
         if effects.trace:
             self._report(effects.trace)
         # A kill in answer to a trace event comes before the sends.
@@ -344,7 +439,7 @@ class Process:
 
     def _carry_out(self, effects: Effects) -> None:
         if effects.failed is not None:
-            self._host.exited(effects.failed)
+            self._host.exited(effects.failed, decided=True)
             return
         for batch in effects.batches:
             self._batches.submit(batch)
@@ -358,7 +453,7 @@ class Process:
             if peer is not None:  # else: the client has gone
                 peer.reply(reply.payload, reply.kind)
         self._wake_at = wake = effects.wake_at_ns
-        if wake is not None and (self._timer_at is None or wake < self._timer_at):
+        if wake is not None and (self._timer_at is None or self._host.is_earlier(wake, self._timer_at)):
             self._set_timer(wake)
 
     def _link(self, target: Address) -> Link | None:

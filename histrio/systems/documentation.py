@@ -1,4 +1,4 @@
-"""The tables of docs/bugs.md, made from the catalogue of planted bugs so that the page cannot say anything else."""
+"""The tables of docs/bugs.md, made from the catalogues of planted bugs so that the page cannot say anything else."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ __all__ = ["bugs_table", "scenarios_table"]
 
 def bugs_table(bugs: Iterable[Bug]) -> str:
     """All bugs as a Markdown table; detectors that believe nothing the system says of itself are bold."""
-    head = ("bug", "seen in the field", "what is different", "expected detectors", "profile", "plan")
+    head = ("bug", "seen in the field", "what is different", "expected detectors", "workload", "profile", "plan")
     rows = _head(head)
     for bug in bugs:
         detectors = ", ".join(f"**`{name}`**" if name in BLACK_BOX else f"`{name}`" for name in bug.detectors)
-        plan = f"`{bug.hunt.plan}`" if bug.hunt else "drawn"
-        profile = bug.hunt.options.get("profile", "hardened") if bug.hunt else "hardened"
-        rows.append(f"| `{bug.name}` | {bug.reference} | {bug.change} | {detectors} | {profile} | {plan} |")
+        plan = f"`{bug.hunt.plan}`" if bug.hunt.plan else bug.hunt.scenario
+        profile = bug.hunt.options.get("profile", "hardened")
+        cells = (f"`{bug.name}`", bug.reference, bug.change, detectors, bug.hunt.workload, profile, plan)
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 
@@ -26,7 +27,7 @@ def scenarios_table(bugs: Iterable[Bug]) -> str:
     """What each saved plan does, and the trial it belongs to."""
     hunts: dict[str, Hunt] = {}
     for bug in bugs:
-        if bug.hunt is not None:
+        if bug.hunt.plan:
             hunts.setdefault(bug.hunt.plan, bug.hunt)
     rows = _head(("plan", "what happens", "nodes", "clients", "rate", "length"))
     for name, hunt in hunts.items():

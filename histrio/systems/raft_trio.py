@@ -16,41 +16,44 @@ from msgspec.structs import astuple
 from checker import records
 from histrio.config import suggestion
 from histrio.errors import UsageProblem
-from histrio.simulation.node import Address, Effects, Send
-from histrio.systems.raft_trio_bugs import PLANTED
-from histrio.systems.raft_trio_clients import BROKEN_CLIENTS, ClientMode
+from histrio.simulation.buggify import Buggify
+from histrio.simulation.node import Address
 from histrio.systems.raft_trio_encoding import ENCODINGS
-from histrio.systems.raft_trio_machines import BROKEN_MACHINES
-from histrio.systems.raft_trio_retrying import RetryingSession
-from histrio.systems.raft_trio_session import RaftTrioSession
+from histrio.systems.raft_trio_modes import (
+    BUGS,
+    DEFAULT_TIMEOUT_NS,
+    RETRYING_TIMEOUT_NS,
+    build_of,
+    sessions_of,
+)
+from histrio.systems.raft_trio_simulated import BuggifiedRaftNode, SimulatedRaftNode, with_early_snapshots
 from histrio.systems.system import Bug, DeployedSystem, SimulatedSystem
 from raft_trio import trace
-from raft_trio.build import BUILD, Build
 from raft_trio.config import RaftNodeConfig
-from raft_trio.files import FileExecutor
-from raft_trio.messages import PeerFrame
-from raft_trio.node import Node
-from workloads.session import Session
 
 __all__ = ["RAFT_TRIO", "RaftTrio", "SimulatedRaftNode", "translate"]
 
 MS = 1_000_000
-DEFAULT_OPERATION_TIMEOUT_NS = 1000 * MS  # three of the longest elections: a client outlives one failed attempt
-RETRYING_TIMEOUT_NS = 4 * DEFAULT_OPERATION_TIMEOUT_NS
 
 _OPTIONS: Mapping[str, str] = {
     "profile": "`hardened` (default) or `paper`: without pre-vote, check-quorum, stickiness and no-op",
     "client": "`harness` (default): bound to one node, never retries; `retrying`: follows the leader, same session and "
     "sequence on every try",
-    "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_OPERATION_TIMEOUT_NS // MS}, "
+    "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_TIMEOUT_NS // MS}, "
     f"of a retrying one {RETRYING_TIMEOUT_NS // MS}",
+    "lease_reads": "`on`: leaders answer reads without asking while they hold a lease; default off",
+    "members": "how many of the nodes form the cluster at first; the others wait to be added; default all",
     "snapshot_threshold": "a node takes a snapshot after so many applied entries; default 10000",
     "trailing_logs": "entries kept in the log below a snapshot; default 5000",
     "snapshot_chunk_bytes": "a snapshot travels in chunks of so many bytes; default 65536",
     "wal_segment_bytes": "size of a file of the write-ahead log; default 16 MiB",
 }
-_CHOICES: Mapping[str, tuple[str, ...]] = {"profile": ("hardened", "paper"), "client": ("harness", "retrying")}
-
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "profile": ("hardened", "paper"),
+    "client": ("harness", "retrying"),
+    "lease_reads": ("on", "off"),
+}
+"""Every other option is a whole number."""
 
 _NUMBERS: Mapping[str, str] = {
     "snapshot_threshold": "snapshot_threshold",
@@ -65,41 +68,20 @@ class RaftTrio:
     """Implements `histrio.systems.system.System`."""
 
     name = "raft_trio"
-    bugs: Mapping[str, Bug] = {
-        **{name: planted.bug for name, planted in PLANTED.items()},
-        **{name: broken.bug for name, broken in BROKEN_CLIENTS.items()},
-        **{name: broken.bug for name, broken in BROKEN_MACHINES.items()},
-    }
+    bugs: Mapping[str, Bug] = BUGS
     workloads = tuple(ENCODINGS)
     options = _OPTIONS
 
     def check_options(self, options: Mapping[str, str]) -> None:
-        """Refuse what is not an option, a profile or a number."""
+        """Refuse what is not an option, or not a value of one."""
         for name, value in options.items():
-            if name not in _OPTIONS:
-                raise UsageProblem(
-                    f"raft_trio has no option {name!r}",
-                    why="--system-option passes options to the system under test",
-                    fix=suggestion(name, _OPTIONS),
-                )
-            if name in _CHOICES and value not in _CHOICES[name]:
-                raise UsageProblem(
-                    f"{name}={value!r} is not a {name} of raft_trio",
-                    why=_OPTIONS[name].replace("`", ""),
-                    fix=suggestion(value, _CHOICES[name]),
-                )
-            if name == "operation_timeout_ms" and not (value.isdecimal() and int(value) > 0):
-                raise UsageProblem(
-                    f"operation_timeout_ms={value!r} is not a positive whole number",
-                    why="it is a duration in milliseconds",
-                    fix="for example --system-option operation_timeout_ms=1000",
-                )
-            if name in _NUMBERS and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
-                raise UsageProblem(
-                    f"{name}={value!r} is not a positive whole number",
-                    why=_OPTIONS[name],
-                    fix=f"for example --system-option {name}=50",
-                )
+            _check_option(name, value)
+        if options.get("profile") == "paper" and options.get("lease_reads") == "on":
+            raise UsageProblem(
+                "profile=paper and lease_reads=on exclude each other",
+                why="a lease is a promise of voters to ignore others for a while, which plain Raft does not know",
+                fix="leave one of the two away",
+            )
 
     def simulated(
         self,
@@ -109,18 +91,27 @@ class RaftTrio:
         options: Mapping[str, str],
         bug: str | None,
         workload: str = "register",
+        buggify: Buggify | None = None,
     ) -> SimulatedSystem:
         """The build, its configuration and its clients for one simulated run."""
-        build = _build(bug)
+        build = build_of(bug)
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
-
-        numbers: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
+        session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
+        settings: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
+        settings["lease_reads"] = options.get("lease_reads") == "on"
+        bootstrap = nodes[: int(options.get("members", len(nodes)))]
 
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
-            config = replace(configure(node_id=name, cluster_members=nodes), **numbers)
-            return SimulatedRaftNode(name, incarnation, config, build, Random(f"{seed}/node/{name}/{incarnation}"))
+            members = bootstrap if name in bootstrap else ()
+            config = replace(configure(node_id=name, cluster_members=members), **settings)
+            random = Random(f"{seed}/node/{name}/{incarnation}")
+            if buggify is None:
+                return SimulatedRaftNode(name, incarnation, config, build, random)
+            if buggify.is_active("early-snapshots"):
+                config = with_early_snapshots(config)
+            return BuggifiedRaftNode(name, incarnation, config, build, random, buggify.of(name, incarnation))
 
-        return SimulatedSystem(node=node, translate=translate, session=_sessions(nodes, options, bug, workload))
+        return SimulatedSystem(node=node, translate=translate, session=session, blames_disk=_blames_disk)
 
     def deployed(
         self,
@@ -132,87 +123,33 @@ class RaftTrio:
         workload: str = "register",
     ) -> DeployedSystem:
         """The same on real processes. Nodes draw their own timeouts there: no seed makes two real runs alike."""
-        from histrio.systems.raft_trio_deployed import deploy  # sockets, which simulated runs do without
+        # sockets and their tasks, which simulated runs do without
+        from histrio.systems.raft_trio_deployed import deploy
 
-        if options.get("client") == "retrying":
-            raise UsageProblem(
-                "client=retrying has no sockets yet",
-                why="clients of real worlds are bound to one node",
-                fix="use --env sim, or leave the option out",
-            )
-        session = _sessions(nodes, options, bug, workload)
+        session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
         return deploy(bug=bug, profile=options.get("profile", "hardened"), session=session)
 
 
-def _build(bug: str | None) -> Build:
-    if bug is None:
-        return BUILD
-    plants: Mapping[str, Callable[[Build], Build]] = {
-        **{name: planted.plant for name, planted in PLANTED.items()},
-        **{name: broken.plant for name, broken in BROKEN_CLIENTS.items()},
-        **{name: broken.plant for name, broken in BROKEN_MACHINES.items()},
-    }
-    return plants[bug](BUILD)
+def _blames_disk(reason: str) -> bool:
+    """The node's words for a batch of its log that failed, and for a log that it cannot read or trust."""
+    return reason.startswith(("batch ", "cannot start: "))
 
 
-def _sessions(
-    nodes: tuple[str, ...], options: Mapping[str, str], bug: str | None, workload: str
-) -> Callable[[int], Session]:
-    """process -> its session: of the mode that was asked for, or of the broken client."""
-    mode = ClientMode(retrying=options.get("client") == "retrying")
-    if bug is not None and bug in BROKEN_CLIENTS:
-        broken = BROKEN_CLIENTS[bug].client
-        mode = replace(broken, retrying=broken.retrying or mode.retrying)
-    default_ns = RETRYING_TIMEOUT_NS if mode.retrying else DEFAULT_OPERATION_TIMEOUT_NS
-    timeout_ns = int(options.get("operation_timeout_ms", default_ns // MS)) * MS
-    encoding = ENCODINGS[workload]
-
-    def session(process: int) -> Session:
-        if not mode.retrying:
-            return RaftTrioSession(timeout_ns=timeout_ns, encoding=encoding, outcome=mode.outcome)
-        return RetryingSession(
-            timeout_ns=timeout_ns,
-            nodes=nodes,
-            first=process,
-            encoding=encoding,
-            outcome=mode.outcome,
-            anew=mode.anew,
+def _check_option(name: str, value: str) -> None:
+    if name not in _OPTIONS:
+        raise UsageProblem(
+            f"raft_trio has no option {name!r}",
+            why="--system-option passes options to the system under test",
+            fix=suggestion(name, _OPTIONS),
         )
-
-    if bug is None or bug not in PLANTED:
-        return session
-    spoil = PLANTED[bug].client
-    return lambda process: spoil(session(process))
-
-
-class SimulatedRaftNode:
-    """One incarnation of a raft_trio node as the simulator wants it (`SimNode`)."""
-
-    def __init__(self, name: Address, incarnation: int, config: RaftNodeConfig, build: Build, random: Random) -> None:
-        self._node = node = Node(name, incarnation, config, build, random)
-        self.start: Callable[[int, FileExecutor], None] = node.start
-        self.io_done = node.io_done
-        self.wake = node.wake
-        self.disconnected = node.disconnected
-
-    def deliver(self, now_ns: int, source: Address, payload: Any) -> None:
-        """Peers send frames, clients requests."""
-        if type(payload) is PeerFrame:
-            self._node.frame(now_ns, payload)
-        else:
-            self._node.request(now_ns, source, payload)
-
-    def flush(self, now_ns: int) -> Effects:
-        """One flush of the node in the simulator's words."""
-        out = self._node.flush(now_ns)
-        frames, replies = out.frames, out.replies
-        return Effects(
-            [Send(peer, frame, type(frame.messages[0]).__name__) for peer, frame in frames] if frames else (),
-            [Send(connection, reply, type(reply).__name__) for connection, reply in replies] if replies else (),
-            out.batches,
-            out.wake_at_ns,
-            out.trace,
-            out.failed,
+    choices = _CHOICES.get(name)
+    if choices is not None and value not in choices:
+        raise UsageProblem(f"{name}={value!r} is none of {', '.join(choices)}", fix=suggestion(value, choices))
+    if choices is None and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
+        raise UsageProblem(
+            f"{name}={value!r} is not a positive whole number",
+            why=_OPTIONS[name],
+            fix=f"for example --system-option {name}=50",
         )
 
 

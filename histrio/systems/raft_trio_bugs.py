@@ -13,13 +13,14 @@ from histrio.systems.planted_bug import PlantedBug
 from histrio.systems.raft_trio_bugs_elections import ELECTION_BUGS
 from histrio.systems.raft_trio_bugs_replication import REPLICATION_BUGS
 from histrio.systems.raft_trio_bugs_service import SERVICE_BUGS
+from histrio.systems.raft_trio_bugs_snapshots import SNAPSHOT_BUGS
 from histrio.systems.raft_trio_bugs_storage import STORAGE_BUGS
 
 __all__ = ["DEMO_BUG", "PLANTED"]
 
-PLANTED: Mapping[str, PlantedBug] = {
-    planted.bug.name: planted for planted in (*ELECTION_BUGS, *REPLICATION_BUGS, *STORAGE_BUGS, *SERVICE_BUGS)
-}
+_CATALOGUE = (*ELECTION_BUGS, *REPLICATION_BUGS, *STORAGE_BUGS, *SERVICE_BUGS, *SNAPSHOT_BUGS)
+
+PLANTED: Mapping[str, PlantedBug] = {planted.bug.name: planted for planted in _CATALOGUE}
 
 DEMO_BUG = "ack_on_append"
 """What `histrio demo` looks for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from histrio.systems.planted_bug import PlantedBug
-from histrio.systems.raft_trio_hunts import LEADER_CUT_OFF, LEADER_KILLED, LONGER_LOG_STANDS, paper
+from histrio.systems.raft_trio_hunts import FIGURE_8, LEADER_CUT_OFF, LEADER_KILLED, LONGER_LOG_STANDS, paper
 from histrio.systems.system import Bug
 from raft_trio import kv
 from raft_trio.build import Build
@@ -207,8 +207,8 @@ REPLICATION_BUGS = (
             name="fig8",
             reference="C1; Raft §5.4.2, logcabin #44, nats #7955",
             change="a leader commits entries of earlier terms by counting their copies",
-            detectors=("commit-counted", "committed-entries-durable", "leader-completeness"),
-            hunt=paper(LEADER_KILLED),
+            detectors=("commit-counted", "leader-completeness", "node-exits"),
+            hunt=paper(FIGURE_8),
         ),
         _fig8,
     ),

@@ -1,15 +1,11 @@
-"""Planted bugs of reads, sessions and clients: codes R and K of the catalogue."""
+"""Planted bugs of reads: codes R of the catalogue. Broken clients are `raft_trio_clients`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import msgspec
 
 from histrio.systems.planted_bug import PlantedBug
 from histrio.systems.raft_trio_hunts import (
-    LEADER_CUT_OFF,
     LEADER_CUT_OFF_LONG,
     LEADER_KILLED,
     LEADER_STOPPED_AND_CUT_OFF,
@@ -18,7 +14,6 @@ from histrio.systems.raft_trio_hunts import (
 from histrio.systems.system import Bug
 from raft_trio.build import Build
 from raft_trio.types import LogIndex, Role
-from workloads.session import Operation, Outcome, Session, SessionStep
 
 __all__ = ["SERVICE_BUGS"]
 
@@ -49,32 +44,6 @@ def _follower_own_commit(build: Build) -> Build:
 
 def _commit_of_a_follower(role: Role, commit: LogIndex) -> LogIndex | None:
     return commit if role is Role.FOLLOWER else None
-
-
-class _TimeoutIsFailure:
-    """A client that takes silence for a refusal: every unknown outcome becomes a definite failure."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def invoke(self, now_ns: int, operation: Operation, operation_id: str) -> SessionStep:
-        return _definite(self._session.invoke(now_ns, operation, operation_id))
-
-    def received(self, now_ns: int, payload: Any) -> SessionStep:
-        return _definite(self._session.received(now_ns, payload))
-
-    def disconnected(self, now_ns: int, *, delivered: bool) -> SessionStep:
-        return _definite(self._session.disconnected(now_ns, delivered=delivered))
-
-    def wake(self, now_ns: int) -> SessionStep:
-        return _definite(self._session.wake(now_ns))
-
-
-def _definite(step: SessionStep) -> SessionStep:
-    completion = step.completion
-    if completion is None or completion.outcome is not Outcome.INFO:
-        return step
-    return msgspec.structs.replace(step, completion=msgspec.structs.replace(completion, outcome=Outcome.FAIL))
 
 
 SERVICE_BUGS = (
@@ -137,15 +106,5 @@ SERVICE_BUGS = (
             hunt=LEADER_CUT_OFF_LONG,
         ),
         _follower_own_commit,
-    ),
-    PlantedBug(
-        Bug(
-            name="timeout_as_fail",
-            reference="K8; a bug of the harness, Jepsen's rule",
-            change="a client reports operations whose outcome it does not know as failed",
-            detectors=("linearizability",),
-            hunt=LEADER_CUT_OFF,
-        ),
-        client=_TimeoutIsFailure,
     ),
 )

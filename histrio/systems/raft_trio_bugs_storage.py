@@ -74,6 +74,10 @@ def _acknowledge_at_once(ready: Ready) -> Ready:
     return msgspec.structs.replace(ready, messages=ready.messages + early, messages_after_sync=late)
 
 
+def _fsync_error_ignored(build: Build) -> Build:
+    return replace(build, node_rules=replace(build.node_rules, goes_on_after_write_error=lambda error: True))
+
+
 def _no_dir_fsync(build: Build) -> Build:
     return replace(build, files=_without_directory_syncs, disk=_disk_without_directory_syncs)
 

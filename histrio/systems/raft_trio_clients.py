@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from histrio.systems.raft_trio_hunts import BLIND_RETRIES, LEADER_CUT_OFF, RETRIES
 from histrio.systems.raft_trio_session import OutcomeOf
 from histrio.systems.system import Bug
 from raft_trio.build import Build
 from workloads.errors import outcome_of
+from workloads.session import Outcome
 
 __all__ = ["BROKEN_CLIENTS", "BrokenClient", "ClientMode"]
 
@@ -43,6 +45,10 @@ class BrokenClient:
     plant: Callable[[Build], Build] = _unchanged
 
 
+def _silence_is_failure(error: str) -> Outcome:
+    return Outcome.FAIL if error in ("timeout", "connection-lost", "outcome-unknown") else outcome_of(error)
+
+
 def _every_copy_is_new(build: Build) -> Build:
     return replace(build, node_rules=replace(build.node_rules, is_new_command=lambda last, sequence: True))
 
@@ -50,10 +56,22 @@ def _every_copy_is_new(build: Build) -> Build:
 _CATALOGUE = (
     BrokenClient(
         Bug(
+            name="timeout_as_fail",
+            reference="K8; etcd #14890, many of Jepsen's first clients",
+            change="a client reports an operation that was not answered as failed, as if it had had no effect",
+            detectors=("linearizability",),
+            hunt=LEADER_CUT_OFF,
+        ),
+        ClientMode(outcome=_silence_is_failure),
+        "register",
+    ),
+    BrokenClient(
+        Bug(
             name="blind_retry",
             reference="K6; jetcd's retries found by Jepsen, etcd #14890",
             change="a client that got no answer sends its command again as a new one",
             detectors=("linearizability",),
+            hunt=BLIND_RETRIES,
         ),
         ClientMode(retrying=True, anew=True),
         "counter",
@@ -64,6 +82,7 @@ _CATALOGUE = (
             reference="K1; thesis §6.3",
             change="nodes carry a command out again each time that a retrying client's copy of it is committed",
             detectors=("linearizability",),
+            hunt=RETRIES,
         ),
         ClientMode(retrying=True),
         "append",

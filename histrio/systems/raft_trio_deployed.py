@@ -1,6 +1,6 @@
 """raft_trio on real processes: how a node is started, and the client that speaks to it over TCP.
 
-The client drives the same `RaftTrioSession` as the simulator's; here are only its socket and its clock. Which errors
+The client drives the same sessions as the simulator's; here are only its socket and its clock. Which errors
 are definite the session says; whether a request may have left, this module.
 """
 
@@ -30,7 +30,7 @@ _PAPER = "pre_vote = false\ncheck_quorum = false\nstickiness = false\nnoop_on_el
 
 
 def deploy(*, bug: str | None, profile: str, session: Callable[[int], Session]) -> DeployedSystem:
-    """The build that `bug` names, configured as `profile` says, with clients that drive the sessions given."""
+    """The build that `bug` names, configured as `profile` says. session: process -> what its client drives."""
 
     def launch(place: NodePlace, addresses: Mapping[str, str]) -> Launch:
         config = f"{place.records}/{_CONFIG}"
@@ -62,7 +62,7 @@ def _settings(place: NodePlace, addresses: Mapping[str, str], profile: str) -> s
 
 
 class RaftTrioClient:
-    """Implements `workloads.session.Client`: one process, one node, no retries."""
+    """Implements `workloads.session.Client`: one process, connected to one node at a time."""
 
     def __init__(self, addresses: Mapping[str, str], session: Session) -> None:
         self._addresses, self._session = addresses, session
@@ -89,11 +89,12 @@ class RaftTrioClient:
         """Hangs up."""
         if self._stream is not None:
             stream, self._stream = self._stream, None
-            await trio.aclose_forcefully(stream)
+            stream.socket.close()  # at once, also while all else is being cancelled
 
     async def _advance(self, step: SessionStep) -> SessionStep:
         """Sends what the session wants sent; then one reply, or the end of the connection."""
         if step.sends:
+            await self._turn_to(step.node)
             stream = await self._connected()
             if stream is None:
                 await trio.sleep(_REFUSED_PAUSE_S)
@@ -102,7 +103,18 @@ class RaftTrioClient:
                 await stream.send_all(b"".join([encode(payload) for payload in step.sends]))
             except trio.BrokenResourceError:
                 return await self._lost()
+            except trio.Cancelled:
+                await self.close()  # a part may have left, of which the next request would seem to be the rest
+                raise
+        if self._stream is None:
+            await trio.sleep_forever()  # until the session's deadline: it waits before it asks another node
         return await self._receive()
+
+    async def _turn_to(self, node: str | None) -> None:
+        """Another node than the present one is connected to anew."""
+        if node is not None and self._addresses[node] != self._address:
+            await self.close()
+            self._address = self._addresses[node]
 
     async def _connected(self) -> trio.SocketStream | None:
         """None: the node refuses."""

@@ -12,6 +12,8 @@ from histrio.systems.system import Hunt
 
 __all__ = [
     "ALL_STOP",
+    "BLIND_RETRIES",
+    "FIGURE_8",
     "FOLLOWER_LOSES_POWER",
     "FOUR_STOP",
     "HALVES",
@@ -21,9 +23,18 @@ __all__ = [
     "LEADER_STOPPED_AND_CUT_OFF",
     "LAGGARD_STANDS",
     "LONGER_LOG_STANDS",
+    "RETRIES",
+    "SNAPSHOTS",
+    "SNAPSHOTS_IN_CHUNKS",
     "VOTERS_LOSE_POWER",
+    "drawn",
     "paper",
 ]
+
+
+def drawn(workload: str) -> Hunt:
+    """Partitions and kills as every seed draws them: what breaks the promise of one workload needs no scenario."""
+    return Hunt(workload=workload, time_limit_s=5.0)
 
 
 def paper(hunt: Hunt) -> Hunt:
@@ -80,6 +91,15 @@ LEADER_STOPPED_AND_CUT_OFF = Hunt(
     rate_hz=100.0,
     concurrency=60,
 )
+FIGURE_8 = Hunt(
+    plan="fig8.1",
+    scenario="Figure 8 of the Raft paper: a leader with unreplicated entries is cut off; its successor too, with one of"
+    " its own; the first leads again, and is cut off when it commits",
+    nodes=3,
+    time_limit_s=3.2,
+    rate_hz=60.0,
+    concurrency=60,
+)
 FOLLOWER_LOSES_POWER = Hunt(
     plan="ack_before_fsync.1",
     scenario="one follower is cut off, the other loses power when it appends, the leader is cut off when that is back",
@@ -92,3 +112,27 @@ VOTERS_LOSE_POWER = Hunt(
     scenario="the leader is killed, and those who vote next lose power when they have voted",
     time_limit_s=3.0,
 )
+RETRIES = Hunt(
+    plan="no_dedup.1",
+    scenario="the leader is cut off while clients that retry append to lists",
+    workload="append",
+    options={"client": "retrying"},
+    nodes=3,
+    time_limit_s=2.0,
+)
+BLIND_RETRIES = replace(
+    RETRIES,
+    plan="blind_retry.1",
+    scenario="the leader is cut off while clients that retry count",
+    workload="counter",
+)
+SNAPSHOTS = Hunt(
+    plan="snap_drop_suffix.1",
+    scenario="followers are cut off for 60 ms, one after the other, and need a snapshot each time",
+    options={"snapshot_threshold": "2", "trailing_logs": "0"},
+    nodes=3,
+    time_limit_s=3.8,
+    rate_hz=600.0,
+    concurrency=30,
+)
+SNAPSHOTS_IN_CHUNKS = replace(SNAPSHOTS, options={**SNAPSHOTS.options, "snapshot_chunk_bytes": "100"})

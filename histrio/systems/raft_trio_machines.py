@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from histrio.systems.raft_trio_hunts import drawn
 from histrio.systems.system import Bug
 from raft_trio import kv
 from raft_trio.build import Build
@@ -141,6 +142,7 @@ _CATALOGUE = (
             reference="a limit that nobody asked for",
             change=f"a range is cut after {PAGE} keys, and nothing says that there are more",
             detectors=("linearizability", "set-full"),
+            hunt=drawn("set"),
         ),
         _machine(_OnePage),
         "set",
@@ -151,6 +153,7 @@ _CATALOGUE = (
             reference="C3, for answers that depend on the state",
             change="a leader answers an increment when it is in its own log, with the sum of what it has applied",
             detectors=("unique-ids", "acknowledged-durable"),
+            hunt=drawn("unique-ids"),
         ),
         _guess_sums,
         "unique-ids",
@@ -161,6 +164,7 @@ _CATALOGUE = (
             reference="dirty reads of a bank: Jepsen on Percona XtraDB and MariaDB Galera",
             change="the last step of a transaction becomes visible only with the next command",
             detectors=("linearizability",),
+            hunt=drawn("bank"),
         ),
         _machine(_InParts),
         "bank",
@@ -171,6 +175,7 @@ _CATALOGUE = (
             reference="Kleppmann 2016: a token must ascend for ever",
             change="the fencing tokens of locks begin again at 1 when a lock is given back",
             detectors=("linearizability",),
+            hunt=drawn("lock"),
         ),
         _machine(_TokensBeginAgain),
         "lock",
@@ -181,6 +186,7 @@ _CATALOGUE = (
             reference="Chubby §2.4: what fencing tokens are for",
             change="leases of locks are over after half of their time, while their holders believe in them",
             detectors=("leases",),
+            hunt=drawn("lock"),
         ),
         _machine(_LeasesEndEarly),
         "lock",
@@ -191,6 +197,7 @@ _CATALOGUE = (
             reference="ring buffers without a check for full ones",
             change=f"a queue of {RING} elements puts a new one in the place of the next",
             detectors=("linearizability", "total-queue"),
+            hunt=drawn("queue"),
         ),
         _machine(_Ring),
         "queue",
@@ -201,6 +208,7 @@ _CATALOGUE = (
             reference="etcd's guarantee that a revision is never split (atomic)",
             change="a page of changes may end inside a revision, and whoever goes on behind it misses the rest",
             detectors=("watch",),
+            hunt=drawn("watch"),
         ),
         _machine(_SplitRevisions),
         "watch",

@@ -10,9 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from histrio.systems.raft_trio_bugs import PLANTED
+from histrio.systems.raft_trio_modes import BUGS, build_of
 from raft_trio.__main__ import run
-from raft_trio.build import BUILD
 
 __all__ = ["main"]
 
@@ -20,10 +19,10 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; exit codes are those of `raft_trio`."""
     parser = argparse.ArgumentParser(prog="python -m histrio.systems.raft_trio_node", description=__doc__)
-    parser.add_argument("--bug", required=True, choices=PLANTED, metavar="NAME", help="histrio list shows all")
+    parser.add_argument("--bug", required=True, choices=BUGS, metavar="NAME", help="histrio list shows all")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="as for raft_trio")
     parsed = parser.parse_args(arguments)
-    return run(parsed.config, build=PLANTED[parsed.bug].plant(BUILD))
+    return run(parsed.config, build=build_of(parsed.bug))
 
 
 if __name__ == "__main__":

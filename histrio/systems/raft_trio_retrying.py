@@ -21,6 +21,7 @@ from raft_trio.messages import (
     Refusal,
     Refused,
     SessionOpened,
+    StatusReport,
     Submit,
 )
 from workloads.errors import outcome_of
@@ -96,6 +97,8 @@ class RetryingSession:
                 return self._again(now_ns, reason.value, leader)
             case OutcomeUnknown():
                 return self._again(now_ns, "outcome-unknown", None)
+            case StatusReport():
+                raise AssertionError("nobody asked for a status")
             case _:
                 assert_never(reply)
 

@@ -20,6 +20,7 @@ from raft_trio.messages import (
     Query,
     Refused,
     SessionOpened,
+    StatusReport,
     Submit,
 )
 from workloads.errors import outcome_of
@@ -80,6 +81,8 @@ class RaftTrioSession:
                 return self._fail(reason.value)
             case OutcomeUnknown():
                 return self._fail("outcome-unknown")
+            case StatusReport():
+                raise AssertionError("a session asks for no status")
             case _:
                 assert_never(reply)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from checker.records import AnyTraceEvent
+from histrio.simulation.buggify import Buggify
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
 
@@ -21,9 +22,9 @@ __all__ = ["Bug", "DeployedSystem", "Hunt", "Launch", "NodePlace", "NodeStatus",
 class Hunt:
     """A trial in which a planted bug shows itself: what to ask for beside `--bug`."""
 
-    plan: str
-    """Name of a saved plan of the regression corpus, `<bug>.<number>`."""
-    scenario: str
+    plan: str = ""
+    """Name of a saved plan of the regression corpus, `<bug>.<number>`; empty: drawn faults find it."""
+    scenario: str = "drawn faults"
     """What the plan does, for people."""
     workload: str = "register"
     options: Mapping[str, str] = field(default_factory=dict)
@@ -46,9 +47,8 @@ class Bug:
     """What the build does differently."""
     detectors: tuple[str, ...]
     """Names of the checks expected to see it, the most likely first."""
-    hunt: Hunt | None = None
-    """How it is found within a few seeds, most often the first; the correct build passes the same trial. None: drawn
-    faults find it within a few seeds."""
+    hunt: Hunt
+    """How it is found within a few seeds, most often the first; the correct build passes the same trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class SimulatedSystem:
     """The node's own trace event -> the record of the run (the trace decoder), for who wants to look at it."""
     session: Callable[[int], Session]
     """process -> the sans-IO half of its client."""
+    blames_disk: Callable[[str], bool] = lambda reason: False
+    """Whether a node that ended itself for this reason blames its disk. If the disk was at fault, it did right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,12 @@ class System(Protocol):
         options: Mapping[str, str],
         bug: str | None,
         workload: str = "register",
+        buggify: Buggify | None = None,
     ) -> SimulatedSystem:
-        """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`."""
+        """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`.
+
+        buggify: unlikely things to do, if any.
+        """
         ...
 
     def deployed(
@@ -160,5 +166,8 @@ class System(Protocol):
         bug: str | None,
         workload: str = "register",
     ) -> DeployedSystem | None:
-        """Prepare a run on real processes; None: the system exists in the simulator only."""
+        """Prepare a run on real processes, with clients that speak `workload`.
+
+        None: the system exists in the simulator only.
+        """
         ...

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from socket import socket as Socket  # noqa: N812
 from typing import Protocol
 
-from raft_trio.messages import AskStatus, ClientReply, ClientRequest, PeerFrame, Status
+from raft_trio.messages import ClientReply, ClientRequest, PeerFrame
 from raft_trio.shell.clock import now_ns
 from raft_trio.shell.settings import Settings
 from raft_trio.shell.sockets import Connection, Poller
@@ -59,18 +59,14 @@ class Inputs(Protocol):
         """A client is gone."""
         ...
 
-    def status(self, operation: str) -> Status:
-        """For people."""
-        ...
-
 
 class Callers:
     """All of them."""
 
-    def __init__(self, settings: Settings, peers: Callable[[], frozenset[NodeId]], inputs: Inputs) -> None:
-        """`peers` are the other members at this time: nobody else may speak as a node."""
+    def __init__(self, settings: Settings, introduce: Callable[[NodeId, str], str], inputs: Inputs) -> None:
+        """`introduce` is asked about every node that calls, with its address: why it may not, or an empty string."""
         self.settings = settings
-        self.peers = peers
+        self.introduce = introduce
         self.inputs = inputs
         self.partial_bytes = 0
         self._calls: dict[int, _Call] = {}
@@ -283,11 +279,9 @@ class _Call:
             return f"it means cluster {hello.cluster!r}, this is {callers.settings.cluster!r}"
         if hello.node is None:
             return ""
-        if hello.node not in callers.peers():
-            return f"{hello.node!r} is no other member"
         if callers.settings.tls is not None and hello.node not in self.connection.certificate_names():
             return f"its certificate does not name {hello.node!r}"
-        return ""
+        return callers.introduce(hello.node, hello.address)
 
     def _requests(self, now: int) -> int:
         """How many there were."""
@@ -300,10 +294,7 @@ class _Call:
         for request in requests:
             kind = type(request)
             counts[kind] = counts.get(kind, 0) + 1
-            if isinstance(request, AskStatus):
-                self.answer(encode(self._callers.inputs.status(request.operation)), 1)
-            else:
-                take(now, name, request)
+            take(now, name, request)
         if self.under_way > REQUESTS_UNDER_WAY_MAX or self.connection.waiting_bytes > CLIENT_OUT_BYTES_PAUSE:
             self.connection.read(wanted=False)
         return len(requests)

@@ -18,6 +18,7 @@ import trio
 
 from raft_trio.build import BUILD, Build
 from raft_trio.errors import ConfigError, IoError, RaftError
+from raft_trio.messages import TransferLeadership
 from raft_trio.node import Node, NodeEffects
 from raft_trio.shell.callers import Callers
 from raft_trio.shell.clock import now_ns, trio_time
@@ -40,6 +41,10 @@ log = logging.getLogger(__name__)
 
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _CHECK_S_MAX = 1.0
+_SELF = "self"
+"""Stands for a connection where the node asks itself for something; nobody is told the answer."""
+_NEWCOMERS_MAX = 16
+"""Nodes that are in no file; each costs a task and a connection."""
 _DISK_FULL_S = 10.0
 _STOP_POLL_MS = 10
 
@@ -98,16 +103,17 @@ class _Host:
         self._segment_bytes = settings.raft_config().wal_segment_bytes
         self._trace = trace
         self._server_tls = None if contexts is None else contexts[0]
-        client_tls = None if contexts is None else contexts[1]
         self._disk = Disk(directory, self._io_done)
         self._poller = Poller(self._turn)
-        hello = encode(Hello(VERSION, settings.cluster, settings.node_id, incarnation))
-        self._links = {
-            peer: PeerLink(peer, address, hello, tls=client_tls, timeout_ms=settings.peer_timeout_ms)
-            for peer, address in settings.peers().items()
-        }
-        self._callers = Callers(settings, self._other_members, node)
-        self._elections = self._terms_led = 0
+        own = settings.members[settings.node_id]
+        self._hello = encode(Hello(VERSION, settings.cluster, settings.node_id, incarnation, own))
+        self._client_tls = None if contexts is None else contexts[1]
+        self._links = {peer: self._link(peer, address) for peer, address in settings.peers().items()}
+        self._new_links: list[PeerLink] = []
+        self._introduced = trio.Event()
+        self._callers = Callers(settings, self._introduce, node)
+        self._elections = self._terms_led = self._held_up = 0
+        self._late_ns_max = settings.raft_config().election_timeout_min_ns // 2
         self._spare_due = trio.Event()
         self._wake_at_ns = 0
         self._armed_ns = 0
@@ -118,6 +124,7 @@ class _Host:
     async def run(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
         """Starts the node and everything around it; raises why the node ended itself."""
         self._node.start(now_ns(), self._directory)
+        self._wake_at_ns = now_ns()
         self._turn()
         self._raise_failure()
         self._directory.fill_last(SEGMENT_SUFFIX, self._segment_bytes)
@@ -134,6 +141,7 @@ class _Host:
                 nursery.start_soon(self._check_callers)
                 for link in self._links.values():
                     nursery.start_soon(link.run, self._poller)
+                nursery.start_soon(self._call_back, nursery)
                 accepting = trio.CancelScope()
                 nursery.start_soon(self._accept_all, listeners, accepting)
                 nursery.start_soon(self._stop_after, stop, accepting)
@@ -151,6 +159,7 @@ class _Host:
         node = self._node
         now = now_ns()
         if now >= self._wake_at_ns:
+            self._note_lateness(now - self._wake_at_ns)
             node.wake(now)
         while self._failure is None:
             done = self._carry_out(node.flush(now))
@@ -170,7 +179,8 @@ class _Host:
             self._scope.cancel()
             return ()
         for peer, frame in effects.frames:
-            self._links[peer].send(encode_peer_frame(frame))
+            if peer in self._links:  # else nobody knows its address yet
+                self._links[peer].send(encode_peer_frame(frame))
         if effects.replies:
             self._callers.reply(effects.replies)
         # Writing comes last, so that peers write while we do.
@@ -201,7 +211,7 @@ class _Host:
     def _numbers(self) -> Numbers:
         callers = self._callers
         return Numbers(
-            status=self._node.status(""),
+            status=self._node.status(),
             connected={peer: link.is_connected for peer, link in self._links.items()},
             syncs=self._disk.durations,
             syncs_in_thread=self._disk.in_thread,
@@ -209,6 +219,7 @@ class _Host:
             elections=self._elections,
             terms_led=self._terms_led,
             read_rounds=self._node.read_rounds,
+            held_up=self._held_up,
             clients=callers.clients,
             connections_refused=callers.refused,
         )
@@ -236,6 +247,12 @@ class _Host:
                 self._poller.serve()  # what came in while we were held up may be the heartbeat that is missed
                 self._turn()
 
+    def _note_lateness(self, late_ns: int) -> None:
+        """A process that is stopped, starved or held up by its disk looks dead to the others."""
+        if late_ns > self._late_ns_max:
+            self._held_up += 1
+            log.warning("%s: was held up for %d ms", self._settings.node_id, late_ns // 1_000_000)
+
     def _arm(self) -> None:
         self._armed_ns = self._wake_at_ns
         self._alarm.deadline = trio_time(self._wake_at_ns)
@@ -256,8 +273,36 @@ class _Host:
 
     # ── who calls ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _other_members(self) -> frozenset[NodeId]:
-        return frozenset(self._links)
+    def _link(self, peer: NodeId, address: Address) -> PeerLink:
+        return PeerLink(peer, address, self._hello, tls=self._client_tls, timeout_ms=self._settings.peer_timeout_ms)
+
+    def _introduce(self, node: NodeId, address: str) -> str:
+        """Learns where a node can be called back that is in no file of ours: one that joins.
+
+        What such a node says is ignored by the core until it is a member.
+        """
+        if node in self._links:
+            return ""
+        if node == self._settings.node_id or not address:
+            return f"{node!r} is no other member"
+        if len(self._links) >= len(self._settings.members) + _NEWCOMERS_MAX:
+            return f"{node!r} is one newcomer too many"
+        try:
+            place = parse_address(address)
+        except ConfigError as error:
+            return str(error)
+        self._links[node] = link = self._link(node, place)
+        self._new_links.append(link)
+        self._introduced.set()
+        log.info("%s: %s at %s may become a member", self._settings.node_id, node, address)
+        return ""
+
+    async def _call_back(self, nursery: trio.Nursery) -> None:
+        while True:
+            await self._introduced.wait()
+            self._introduced = trio.Event()
+            while self._new_links:
+                nursery.start_soon(self._new_links.pop().run, self._poller)
 
     async def _accept_all(self, listeners: list[trio.SocketListener], accepting: trio.CancelScope) -> None:
         with accepting:
@@ -289,12 +334,19 @@ class _Host:
             sock.close()
 
     async def _stop_after(self, stop: trio.Event, accepting: trio.CancelScope) -> None:
-        """Nothing new is taken; what was taken is answered, as far as that is possible in time."""
+        """Nothing new is taken; what was taken is answered, as far as that is possible in time.
+
+        A leader hands over first, so that the others need not find out by waiting.
+        """
         await stop.wait()
         accepting.cancel()
         self._callers.rest()
+        if self._node.role is Role.LEADER and self._node.has_followers:
+            self._node.request(now_ns(), _SELF, TransferLeadership(_SELF))
+            self._turn()
         for _ in range(0, self._settings.stop_timeout_ms, _STOP_POLL_MS):
-            if not self._callers.requests_under_way and self._disk.is_idle:
+            leads = self._node.role is Role.LEADER and self._node.has_followers
+            if not leads and not self._callers.requests_under_way and self._disk.is_idle:
                 break
             await trio.sleep(_STOP_POLL_MS / 1000)
         self._scope.cancel()

@@ -5,12 +5,12 @@
     members = { n1 = "127.0.0.1:7101", n2 = "127.0.0.1:7102", n3 = "127.0.0.1:7103" }
 
 Optional: `cluster` (a name that members and clients must agree on), `listen` (default: this node's address in
-`members`), `metrics` (an address for Prometheus), `trace` (a file for the trace as JSON lines),
-`tls = { certificate = "n1.pem", key = "n1.key", authority = "ca.pem" }` (all members and clients, or none),
-`election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, the defences `pre_vote`, `check_quorum`, `stickiness`,
-`noop_on_election` (default: all true), `snapshot_threshold`, `trailing_logs`, and limits on callers: `connections_max`,
-`handshake_timeout_ms`, `frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of
-the file.
+`members`), `joins = true` (for a node that the others do not have in their files), `metrics` (an address for
+Prometheus), `trace` (a file for the trace as JSON lines), `tls = { certificate = "n1.pem", key = "n1.key", authority =
+"ca.pem" }` (all members and clients, or none), `election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, the
+defences `pre_vote`, `check_quorum`, `stickiness`, `noop_on_election` (default: all true), `snapshot_threshold`,
+`trailing_logs`, and limits on callers: `connections_max`, `handshake_timeout_ms`, `frame_timeout_ms`,
+`peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of the file.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: Path
     members: dict[NodeId, str]
     """All members with their addresses, `host:port`."""
+    joins: bool = False
+    """It is no member yet: it waits until one of the members is told to add it. Still in its own `members`."""
     listen: str | None = None
     cluster: str = "raft"
     metrics: str | None = None
@@ -69,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The core's settings. Raises ConfigError for impossible ones."""
         return RaftNodeConfig(
             node_id=self.node_id,
-            cluster_members=tuple(sorted(self.members)),
+            cluster_members=() if self.joins else tuple(sorted(self.members)),
             election_timeout_min_ns=self.election_timeout_ms[0] * _MS,
             election_timeout_max_ns=self.election_timeout_ms[1] * _MS,
             heartbeat_interval_ns=self.heartbeat_interval_ms * _MS,
@@ -83,7 +85,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
     def listen_address(self) -> Address:
-        """Where this node takes connections, from nodes and clients alike."""
+        """Where this node takes connections, from nodes and clients alike. Raises ConfigError."""
+        if self.node_id not in self.members:
+            raise ConfigError(f"node_id {self.node_id!r} is not in members", fix="give its address there, too")
         return parse_address(self.listen or self.members[self.node_id])
 
     def peers(self) -> dict[NodeId, Address]:

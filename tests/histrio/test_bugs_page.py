@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from histrio.systems.documentation import bugs_table, scenarios_table
-from histrio.systems.raft_trio_bugs import PLANTED
+from histrio.systems.raft_trio import RAFT_TRIO
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "bugs.md"
-BUGS = [planted.bug for planted in PLANTED.values()]
+BUGS = tuple(RAFT_TRIO.bugs.values())
 
 
 def between(begin: str, end: str) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from histrio.registries import ENVIRONMENTS
+from histrio.environments.mechanisms.registry import OFFERED
+from histrio.environments.simulated import SIMULATED
 from nemesis.documentation import (
     events_table,
     kinds_table,
@@ -71,13 +72,16 @@ def test_an_unknown_kind_gets_a_suggestion() -> None:
         kind_named("powerloss-one")
 
 
+OFFERS = {"sim": SIMULATED.mechanisms, "local`, `docker": OFFERED}
+"""What each world can do on a machine that has all the tools."""
+
 TABLES = {
     "kinds": kinds_table(),
     "parameters": parameters_table(),
     "targets": targets_table(),
     "events": events_table(),
     "messages": messages_table(),
-    "mechanisms": mechanisms_table({name: world.mechanisms for name, world in ENVIRONMENTS.items()}),
+    "mechanisms": mechanisms_table(OFFERS),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from workloads.testing import Complete, SimulatedCall, simulate
 from workloads.threads import on_threads
 from workloads.workload import WorkloadOptions
 
+GOLDEN = Path(__file__).parent / "golden" / "workloads-seed-3.txt"
 NODES = ("n1", "n2", "n3")
 OPTIONS = WorkloadOptions(threads=6, nodes=NODES, rate_hz=300, time_limit_ns=4 * 10**9, seed=3)
 KEYED = [name for name in WORKLOADS if name != "unique-ids"]
@@ -64,6 +66,20 @@ def test_reads_and_changes_are_mixed_one_to_one_and_half_of_the_clients_only_rea
     assert abs(len(reads) / len(calls) - 0.5) < 0.06
     writers = {call.thread for call in calls} - {0, 1, 2}
     assert {call.thread for call in calls if call.operation.f in WORKLOADS[name].writes} == writers
+
+
+def lines() -> str:
+    """The first operations of every workload as text."""
+    calls = [(name, call, call.operation) for name in WORKLOADS for call in load(name)[:15]]
+    return "".join(
+        f"{name:<10} {call.invoked_ns:>9} p{call.process} {asked.f} {asked.key} {asked.value}\n"
+        for name, call, asked in calls
+    )
+
+
+def test_the_operations_of_a_seed_are_those_of_the_golden_file() -> None:
+    """A change of what clients do is seen in a diff; every saved plan depends on it."""
+    assert lines() == GOLDEN.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from workloads.generator import Generator, once
 from workloads.session import Operation
 from workloads.stream import named_stream
 from workloads.testing import simulate
-from workloads.timing import cycle_times, delay, paced, rate, sleep, stagger, time_limit
+from workloads.timing import at_mean_rate, cycle_times, delay, rate, sleep, stagger, time_limit
 
 READS = repeat(once(Operation("read")))
 WRITES = repeat(once(Operation("write")))
@@ -34,13 +34,13 @@ def test_stagger_keeps_its_mean_interval() -> None:
 
 def test_a_pace_of_nothing_is_as_fast_as_the_threads_are() -> None:
     """`--rate 0`: three threads that take 7 each, and nothing holds them up."""
-    invoked = times(paced(0, READS, STREAM), threads=3, latency=7, calls_max=12)
+    invoked = times(at_mean_rate(0, READS, STREAM), threads=3, latency=7, calls_max=12)
     assert invoked == [0] * 3 + [7] * 3 + [14] * 3 + [21] * 3
 
 
 def test_a_pace_is_a_mean_rate_per_second() -> None:
     """1,000 per second: 2,000 operations take 2 s, give or take a tenth."""
-    invoked = times(paced(1000, READS, STREAM), calls_max=2001)
+    invoked = times(at_mean_rate(1000, READS, STREAM), calls_max=2001)
     assert abs(invoked[-1] - 2_000_000_000) < 200_000_000
 
 

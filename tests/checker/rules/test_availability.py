@@ -23,14 +23,34 @@ def refused(count: int, begin_ns: int, error: str = "no-leader") -> list[Operati
     return [failed("read", error=error, at=(begin_ns + 2 * n, begin_ns + 2 * n + 1)) for n in range(count)]
 
 
-def check(*operations: Operation) -> CheckResult:
-    return check_availability(operations, LOAD, FAULTS)
+def check(*operations: Operation, simulated: bool = True) -> CheckResult:
+    return check_availability(operations, LOAD, FAULTS, simulated=simulated)
+
+
+def test_a_cluster_that_has_just_elected_its_first_leader_has_the_time_that_follows_a_fault() -> None:
+    """The engine enters the load phase when one node leads; the others have yet to hear of it."""
+    phases = (
+        Phase(name="settle", begin_ns=0, end_ns=SECOND),
+        Phase(name="load", begin_ns=SECOND, end_ns=20 * SECOND),
+    )
+    early, late = refused(CALM_MIN, 2 * SECOND), refused(CALM_MIN, SECOND + GRACE_NS + 1)
+    answered = served(1, 19 * SECOND)
+    for operations, validity in ((early, Validity.VALID), (late, Validity.INVALID)):
+        result = check_availability([*operations, *answered], phases, (), simulated=True)
+        assert result.validity is validity
 
 
 def test_long_after_a_fault_there_is_no_excuse() -> None:
     result = check(*served(10, 0), *refused(CALM_MIN, AFTER + 1))
     assert (result.validity, result.anomaly) == (Validity.INVALID, "unavailable")
     assert result.evidence.figures["calm"] == 10 + CALM_MIN
+
+
+def test_where_time_is_real_a_busy_machine_is_no_violation() -> None:
+    """As a spent budget of time: invalid in the simulator, unknown elsewhere (architecture §8)."""
+    half, less = (check(*served(30, AFTER + 1), *refused(n, AFTER + 200), simulated=False) for n in (30, 31))
+    assert (half.validity, less.validity) == (Validity.VALID, Validity.UNKNOWN)
+    assert less.anomaly == "unavailable"
 
 
 @pytest.mark.parametrize("begin_ns", [5 * SECOND, 5 * SECOND - 50, AFTER - 2 * CALM_MIN, 21 * SECOND])

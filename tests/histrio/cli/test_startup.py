@@ -37,7 +37,7 @@ sys.exit(f"loaded: {{loaded}}" if loaded or code else 0)
 def test_commands_are_shown_in_the_order_in_which_one_meets_them() -> None:
     done = python("-m", "histrio", "--help")
     shown = [line.split()[0] for line in done.stdout.split("Commands:")[1].strip().splitlines()]
-    assert shown == ["demo", "run", "campaign", "check", "report", "replay", "list", "doctor", "image"]
+    assert shown == ["demo", "run", "campaign", "check", "report", "replay", "bugs", "list", "doctor", "image"]
 
 
 @pytest.mark.parametrize("switch", ["-O", "-OO"])

@@ -31,6 +31,7 @@ from checker.records import (
     Verdict,
 )
 from checker.verdict import compose
+from histrio.bug_score import BugScore
 from histrio.campaign import CampaignSpec, Row
 from histrio.catalogue import Catalogue, Entry
 from histrio.cli_call import Terminal
@@ -67,6 +68,18 @@ def a_check(validity: Validity, name: str = "linearizability") -> CheckResult:
     details = ("n1  |-- write 2 --|", "n2          |-- read 1 --|")
     evidence = Evidence(summary=f"the summary of {name}", details=() if anomaly is None else details)
     return CheckResult(name=name, validity=validity, anomaly=anomaly, evidence=evidence)
+
+
+def a_score(name: str = "leader_local_read", *, found: int = 3, accused: tuple[int, ...] = ()) -> BugScore:
+    return BugScore(
+        name=name,
+        expected=("linearizability",),
+        seeds=3,
+        found=found,
+        first=1 if found else None,
+        detectors={"linearizability": found, "liveness": 1} if found else {},
+        accused=accused,
+    )
 
 
 INVALID = compose([a_check(Validity.INVALID), a_check(Validity.VALID, "liveness")])
@@ -172,6 +185,7 @@ class World:
             replay=lambda directory, store: FakeReplay("abc", "abc", store / "replayed"),
             check_history=self._check_history,
             run_campaign=self._run_campaign,
+            score_bugs=lambda names, seeds, plans: [a_score(name, found=len(seeds)) for name in names],
             build_image=lambda say: "histrio-node:abc  on python:3.11-slim",
             now=TickingClock(),
         )

@@ -60,6 +60,9 @@ class FakeCluster:
     def records(self, node: str) -> Path:
         return self._folder / node
 
+    def as_seen(self, node: str, path: Path) -> str:
+        return str(path)
+
     def trace(self, node: str) -> Path | None:
         return self._folder / f"{node}.jsonl" if self._traced else None
 

@@ -324,7 +324,7 @@ def test_a_node_that_gives_up_exits_for_its_reason_after_its_trace_and_without_i
 
     world.do("n1", give_up)
     world.run_ms(5)
-    assert [(name, reason) for name, _, reason in world.simulation.exits] == [("n1", "fsync failed")]
+    assert [(name, reason) for name, _, reason, _ in world.simulation.exits] == [("n1", "fsync failed")]
     assert world.traces[-1][-1] == "last words"
     assert 1 not in world.actor("n2").payloads
 

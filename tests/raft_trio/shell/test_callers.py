@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from trio.testing import MockClock
 
-from raft_trio.messages import ClientRequest, Done, OpenSession, PeerFrame, Query, Status
+from raft_trio.messages import ClientRequest, Done, OpenSession, PeerFrame, Query
 from raft_trio.shell.callers import CLIENT_OUT_BYTES_MAX, REQUESTS_UNDER_WAY_MAX, Callers
 from raft_trio.shell.settings import Settings
 from raft_trio.shell.sockets import Poller
@@ -49,9 +49,6 @@ class Seen:
     def disconnected(self, now_ns: int, connection: str) -> None:
         self.gone.append(connection)
 
-    def status(self, operation: str) -> Status:
-        return Status(operation, "n1", "follower", 1, None, 0, 0, 0, {})
-
 
 class Bench:
     """Callers around a recorder, and the other ends of their sockets."""
@@ -61,8 +58,13 @@ class Bench:
         settings = msgspec.structs.replace(Settings(node_id="n1", data_dir=Path("d"), members=members), **limits)
         self.seen = Seen()
         self.poller = Poller(lambda: None)
-        self.callers = Callers(settings, lambda: frozenset({"n2", "n3"}), self.seen)
+        self.introduced: list[tuple[str, str]] = []
+        self.callers = Callers(settings, self.introduce, self.seen)
         self._ends: list[socket] = []
+
+    def introduce(self, node: str, address: str) -> str:
+        self.introduced.append((node, address))
+        return "" if node in ("n2", "n3") else "a stranger"
 
     def call(self, said: bytes = b"") -> socket:
         ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
@@ -146,6 +148,15 @@ async def test_a_caller_that_does_not_introduce_itself_is_hung_up_on(
         bench.callers.check()
     assert [bench.is_open(end) for end in (silent, dripping, polite)] == [False, False, True]
     assert caplog.text.count("did not introduce itself") == 2
+
+
+async def test_a_node_is_introduced_with_its_address_and_may_be_refused(
+    bench: Bench, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer, stranger = (bench.call(encode(Hello(VERSION, "raft", node, 1, "h:9"))) for node in ("n2", "n9"))
+    assert bench.introduced == [("n2", "h:9"), ("n9", "h:9")]
+    assert [bench.is_open(end) for end in (peer, stranger)] == [True, False]
+    assert "a stranger" in caplog.text
 
 
 async def test_a_frame_that_is_not_finished_in_time_ends_the_connection(bench: Bench, mock_clock: MockClock) -> None:

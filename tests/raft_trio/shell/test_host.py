@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +12,8 @@ import trio
 
 from raft_trio import kv
 from raft_trio.__main__ import main
-from raft_trio.client import open_client
-from raft_trio.errors import ConfigError, IoError, NoLeader, RequestTimeout
+from raft_trio.client import RaftClient, open_client
+from raft_trio.errors import ConfigError, IoError, NoLeader, RaftError, RequestTimeout
 from raft_trio.messages import OpenSession, Refusal, Refused
 from raft_trio.shell.host import serve
 from raft_trio.shell.settings import Settings, load_settings, parse_address
@@ -45,6 +46,25 @@ async def test_a_single_node_serves_alone_and_restarts_in_place(tmp_path: Path) 
         async with served(settings), open_client(settings.members) as client:
             await client.put("k", value)
             assert await client.get("k") == kv.Found(value)
+
+
+async def test_every_family_of_commands_is_served(tmp_path: Path) -> None:
+    """Issue 5: increments, transactions, ranges, watching, locks with fencing tokens, queues."""
+    settings = alone(tmp_path)
+    async with served(settings), open_client(settings.members) as client:
+        assert await client.submit(kv.Increment("a", 5)) == kv.Incremented(5)
+        move = kv.Transaction((kv.Compare("a", ">=", 2),), (kv.Increment("a", -2), kv.Increment("b", 2)))
+        assert await client.submit(move) == kv.Transacted(True, (kv.Incremented(3), kv.Incremented(2)))
+        assert await client.query(kv.Range("a", "c")) == kv.Ranged((("a", 3), ("b", 2)))
+        changes = kv.Event(2, "put", "a", 3), kv.Event(2, "put", "b", 2)
+        assert await client.query(kv.Watch(1)) == kv.Events(changes, 2)
+        assert await client.submit(kv.Acquire("l", "me", 10, 1)) == kv.Acquired(1, 11)
+        assert await client.submit(kv.Acquire("l", "you", 10, 2)) == kv.LockHeld("me", 1, 11)
+        assert await client.submit(kv.Release("l", 1)) == kv.Released()
+        for value in (7, 8):
+            assert await client.submit(kv.Enqueue("q", value)) == kv.Appended(value - 6)
+        assert await client.submit(kv.Dequeue("q")) == kv.Found(7)
+        assert await client.submit(kv.Drain("q")) == kv.Drained((8,))
 
 
 @pytest.mark.parametrize(
@@ -124,6 +144,32 @@ async def test_a_node_with_a_damaged_log_does_not_start(tmp_path: Path) -> None:
     path.write_bytes(data[:4] + b"!!!!" + data[8:])
     with trio.fail_after(5), pytest.raises(IoError, match="refuses to start"):
         await serve(settings)
+
+
+async def test_a_process_that_was_held_up_says_so_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A stopped process, a starved one or a bad disk look alike from within: the loop comes too late."""
+    settings = alone(tmp_path)
+    async with served(settings), open_client(settings.members) as client:
+        select.select([], [], [], 0.2)
+        await client.put("k", 1)
+        await client.put("k", 2)
+    assert "held up for" in caplog.text
+
+
+async def test_a_node_told_to_stop_answers_what_it_was_asked_and_takes_nothing_new(tmp_path: Path) -> None:
+    settings = alone(tmp_path)
+    stop = trio.Event()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lambda task_status: serve(settings, stop=stop, task_status=task_status))
+            async with open_client(settings.members) as client:
+                await client.put("k", 1)
+                stop.set()
+                await trio.testing.wait_all_tasks_blocked()
+                with pytest.raises(RaftError):
+                    await RaftClient(settings.members, cluster="raft", timeout_s=0.1).open_session()
+    async with served(settings), open_client(settings.members) as client:
+        assert await client.get("k") == kv.Found(1)
 
 
 async def test_an_address_in_use_is_a_configuration_error(tmp_path: Path) -> None:
