@@ -24,20 +24,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
-from time import perf_counter_ns  # noqa: TID251  a benchmark measures the machine's time
+from time import perf_counter_ns, process_time_ns  # noqa: TID251  a benchmark measures the machine's time
 from typing import Any
 
-from benchmarks.checker_histories import Family, generate, spoil, write_text
+from benchmarks.checker_histories import Family, Kind, generate, spoil, write_text
 from checker.engines import Engine, engine_for
 from checker.formats import load_history
 from checker.history import Operation
 from checker.linearizability import judge_all, judge_until_illegal
 from checker.model import Model
 from checker.models import MODELS
-from checker.partition import Budget, Decision
+from checker.partition import Budget, Decision, check_operations
 
 __all__ = ["FAMILIES", "main"]
 
@@ -56,6 +56,7 @@ FAMILIES = (
     *(Family("fifo-queue", 1_000, clients) for clients in (4, 6, 10)),
     *(Family("cas-register", 10_000, 10, crashed=crashed) for crashed in (0.0, 0.01)),
     *(Family("cas-register", 100_000, 10, crashed=crashed) for crashed in (0.0, 0.01)),
+    *(Family("register", 100_000, 10, values=values, crashed=0.01) for values in (5, 0)),
     Family("register", 100_000, 10, values=0),
     Family("cas-register", 1_000_000, 10),
     Family("register", 1_000_000, 10, values=0),
@@ -110,7 +111,7 @@ def measure_family(
     rng = Random(f"benchmark/{family.name}")
     operations = generate(rng, family)
     if spoiled:
-        operations = spoil(rng, operations, spoiled)
+        operations = spoil(rng, operations, spoiled, len(operations) // 2)
     if text is not None:
         write_text(text, family.kind, operations)
     return measure(operations, model_of(family.kind), engine, repeats=5, until_illegal=until_illegal)
@@ -179,6 +180,48 @@ def print_files(folder: Path, kind: str, engine: Engine, porcupine: Path | None,
     print(line)
 
 
+def print_many(many: int, engine: Engine) -> None:
+    """2,000 operations by 20 to 100 clients on one key, and 400 of which 160 crashed; half of all are spoiled
+    until they are no longer found legal. Prints the worst, in seconds of processor time."""
+    for what, families in (
+        ("20 to 100 clients", [Family(kind, 2_000, 20, values) for kind in _COMPARING for values in (5, 0)]),
+        ("160 of 400 operations crashed", [Family("cas-register", 400, clients, crashed=0.4) for clients in (5, 10)]),
+    ):
+        rows = [one_of_many(seed, families, engine) for seed in range(many)]
+        rows.sort(key=lambda one: one[0], reverse=True)
+        for seconds, name, verdict, phase in rows[:5]:
+            print(f"{name:<50} {verdict:<8} {seconds:>9.4f} s  {phase}")
+        illegal = [one for one in rows if one[2] != "ok"]
+        for label, some in (("all", rows), ("not legal", illegal)):
+            quick = sum(one[0] <= 0.1 and one[2] != "unknown" for one in some)
+            unknown = sum(one[2] == "unknown" for one in some)
+            print(f"{what}, {label}: {quick} of {len(some)} decided within 0.1 s, {unknown} unknown", flush=True)
+
+
+_COMPARING: tuple[Kind, ...] = ("register", "cas-register")
+SPOILINGS_MAX = 60
+
+
+def one_of_many(seed: int, families: Sequence[Family], engine: Engine) -> tuple[float, str, str, str]:
+    """(seconds, name, verdict, pass) with the default budget."""
+    rng = Random(f"benchmark/many/{seed}")
+    family = families[seed // 2 % len(families)]
+    if family.operations >= 2_000:
+        family = replace(family, clients=rng.randrange(20, 101))
+    operations, model = generate(rng, family), model_of(family.kind)
+    for _ in range(SPOILINGS_MAX if seed % 2 else 1):
+        operations = (
+            spoil(rng, operations, 3, family.operations // 2 if not family.crashed else 0) if seed % 2 else operations
+        )
+        gc.collect()
+        begin = process_time_ns()
+        result = check_operations(tuple(operations), model, engine=engine)
+        seconds = (process_time_ns() - begin) / _NS_PER_S
+        if result.decision is not Decision.OK:
+            break
+    return seconds, f"{family.name}{' spoiled' if seed % 2 else ''}", result.decision.value, result.phase
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checker", description=__doc__.splitlines()[0])
@@ -189,6 +232,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--files", type=Path, metavar="FOLDER", help="recorded histories instead of generated ones")
     parser.add_argument("--model", choices=sorted(MODELS), default="cas-register", help="of the files")
     parser.add_argument("--first", action="store_true", help="end with the first illegal key, as Porcupine does")
+    parser.add_argument("--many", type=int, metavar="N", help="N histories of many clients, and N of many crashes")
     for internal in ("--one", "--spoiled", "--text"):
         parser.add_argument(internal, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -196,6 +240,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.one:
         text, family = None if options.text is None else Path(options.text), Family(**json.loads(options.one))
         print(json.dumps(measure_family(family, int(options.spoiled), engine, text, until_illegal=options.first)))
+    elif options.many:
+        print_many(options.many, engine)
     elif options.files:
         print_files(options.files, options.model, engine, options.porcupine, until_illegal=options.first)
     else:

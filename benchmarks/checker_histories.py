@@ -154,13 +154,13 @@ def generate(rng: Random, family: Family) -> list[Operation]:
     return sorted(done, key=lambda operation: operation.index)
 
 
-def spoil(rng: Random, operations: Sequence[Operation], times: int) -> list[Operation]:
-    """Give `times` reads of the second half the result of another: probably, but not certainly, no longer legal."""
+def spoil(rng: Random, operations: Sequence[Operation], times: int, begin: int) -> list[Operation]:
+    """Give `times` reads the result of another, from operation `begin` on: probably, but not certainly, illegal."""
     spoiled = list(operations)
     reads = [
         place
         for place, one in enumerate(operations)
-        if one.f in ("read", "get", "dequeue") and one.outcome is Outcome.OK and place >= len(operations) // 2
+        if one.f in ("read", "get", "dequeue") and one.outcome is Outcome.OK and place >= begin
     ]
     for _ in range(times if len(reads) > 1 else 0):
         place, other = rng.choice(reads), operations[rng.choice(reads)]

@@ -19,7 +19,6 @@ from checker.records import (
     Became,
     CheckResult,
     Committed,
-    Configuration,
     Restored,
     Snapshot,
     Synced,
@@ -27,7 +26,7 @@ from checker.records import (
     Truncated,
 )
 from checker.trace_log import UNKNOWN
-from checker.trace_view import Findings, Handler, NodeView, place
+from checker.trace_view import Electorates, Findings, Handler, NodeView, place
 
 __all__ = [
     "AcknowledgedDurable",
@@ -323,33 +322,46 @@ class AcknowledgedDurable:
             self._passed_on.append((event, line))
 
 
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """A leader's word that an entry is committed."""
+
+    entry_term: int
+    line: TraceLine
+    term: int
+    """The leader's."""
+    electorates: Electorates | None
+
+
 class QuorumDurable:
     """A committed entry is durable on a majority of the voters (Raft §5.3 with persistent state of Figure 2).
 
     A copy counts if it was ever synced, or is in the node's log at the end (it may have been synced without our
-    knowing). So an entry that is committed without being synced is seen once a crash takes it away. Judged
-    against every configuration the trace shows, one satisfied is enough; without any, all traced nodes are voters.
+    knowing), or is covered by a snapshot that the node installed. So an entry that is committed without being synced is
+    seen once a crash takes it away. The majority is one of the configuration in force on the leader that committed the
+    entry, in joint consensus one of each side (Raft §6); where no configuration is traced, all nodes are voters.
     """
 
     def __init__(self) -> None:
         self.findings = Findings("quorum-durable", "every committed entry was durable on a majority")
         self._commits = _LeaderCommits()
-        self._entries: dict[int, tuple[int, TraceLine, int]] = {}
-        """Index -> (term of the entry, line and term in which a leader first reported it committed)."""
+        self._entries: dict[int, _Commit] = {}
+        """By index: what the leader of the lowest term said that committed it."""
         self._durable: dict[tuple[int, int], int] = {}
         """(index, term) -> set of nodes, as bits."""
         self._counted: dict[str, int] = {}
         """Node -> index up to which its present log is counted."""
-        self._voters: dict[frozenset[str], None] = {}
+        self._installed: dict[int, int] = {}
+        """Node, as a bit -> index up to which it has installed snapshots."""
 
     def handlers(self) -> Mapping[type, Handler]:
-        """Commits, syncs, restarts, configurations, and what changes a log."""
+        """Commits, syncs, restarts, snapshots, and what changes a log."""
         return {
             Committed: self._committed,
             Synced: self._synced,
             Truncated: self._truncated,
             Restored: self._restored,
-            Configuration: self._configuration,
+            Snapshot: self._snapshot,
         }
 
     def finish(self, views: Sequence[NodeView]) -> CheckResult:
@@ -357,26 +369,40 @@ class QuorumDurable:
         for view in views:
             self._count(view, view.log.last_index)
         bits = {view.name: view.bit for view in views}
-        configurations = self._voters or [frozenset(bits)]
-        self._judge([(sum(bits.get(name, 0) for name in voters), len(voters) // 2 + 1) for voters in configurations])
+        for index, commit in self._entries.items():
+            if commit.entry_term != UNKNOWN:
+                self._judge(index, commit, commit.electorates or (tuple(bits),), bits)
         return self.findings.result()
 
-    def _judge(self, majorities: Sequence[tuple[int, int]]) -> None:
-        """majorities: per configuration, its voters as bits and how many of them make a majority."""
-        for index, (entry_term, line, term) in self._entries.items():
-            holders = self._durable.get((index, entry_term), 0)
-            if entry_term == UNKNOWN or any((holders & voters).bit_count() >= need for voters, need in majorities):
-                continue
-            text = (
-                f"entry {index} of term {entry_term}, which {line.node} reported committed in term {term}, "
-                f"was never durable on a majority"
-            )
-            self.findings.add("committed-without-durable-majority", text, line, role="leader", term=term, index=index)
+    def _judge(self, index: int, commit: _Commit, electorates: Electorates, bits: Mapping[str, int]) -> None:
+        holders = self._durable.get((index, commit.entry_term), 0)
+        for bit, installed in self._installed.items():
+            if installed >= index:
+                holders |= bit
+        for voters in electorates:
+            if sum(1 for name in voters if holders & bits.get(name, 0)) <= len(voters) // 2:
+                text = (
+                    f"entry {index} of term {commit.entry_term}, which {commit.line.node} reported committed in term "
+                    f"{commit.term}, was never durable on a majority of {', '.join(voters)}"
+                )
+                self.findings.add(
+                    "committed-without-durable-majority",
+                    text,
+                    commit.line,
+                    role="leader",
+                    term=commit.term,
+                    index=index,
+                )
+                return
 
     def _committed(self, view: NodeView, line: TraceLine, event: Committed) -> None:
-        if view.role == "leader":
-            for index in range(max(view.committed, view.log.base) + 1, min(event.index, view.log.last_index) + 1):
-                self._entries.setdefault(index, (view.log.term_at(index), line, view.role_term))
+        if view.role != "leader":
+            return
+        known, electorates = self._entries, view.electorates()
+        for index in range(max(view.committed, view.log.base) + 1, min(event.index, view.log.last_index) + 1):
+            before = known.get(index)
+            if before is None or view.role_term < before.term:
+                known[index] = _Commit(view.log.term_at(index), line, view.role_term, electorates)
 
     def _synced(self, view: NodeView, line: TraceLine, event: Synced) -> None:
         if view.log.term_at(event.index) == event.term:
@@ -398,5 +424,6 @@ class QuorumDurable:
         unchanged = view.log.unchanged_by_restore(event.last_index, event.last_term)
         self._counted[view.name] = min(self._counted.get(view.name, 0), unchanged)
 
-    def _configuration(self, view: NodeView, line: TraceLine, event: Configuration) -> None:
-        self._voters.setdefault(frozenset(event.voters))
+    def _snapshot(self, view: NodeView, line: TraceLine, event: Snapshot) -> None:
+        if event.installed or view.applied is None:
+            self._installed[view.bit] = max(event.index, self._installed.get(view.bit, 0))

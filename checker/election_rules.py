@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from checker.records import Became, CheckResult, Restored, TraceLine, Voted
-from checker.trace_view import Findings, Handler, NodeView, place
+from checker.trace_view import Electorates, Findings, Handler, NodeView, place
 
-__all__ = ["ElectionSafety", "MonotoneTerm", "OneVotePerTerm"]
+__all__ = ["ElectedByQuorum", "ElectionSafety", "MonotoneTerm", "OneVotePerTerm"]
 
 
 class ElectionSafety:
@@ -118,3 +118,44 @@ class MonotoneTerm:
         if event.term < led:
             text = f"{line.node} came back with term {event.term} after it had led term {led}"
             self.findings.add("term-forgotten", text, line, role="leader", term=led)
+
+
+class ElectedByQuorum:
+    """Whoever leads had the votes of a majority of the configuration in force, in joint consensus of both sides.
+
+    Raft §5.2, §6. `voted` is traced before the vote leaves, so every vote that counted is there. Leaders whose
+    configuration the trace does not show are not judged.
+    """
+
+    def __init__(self) -> None:
+        self.findings = Findings("elected-by-quorum", "every leader had the votes of a majority in force")
+        self._votes: dict[tuple[int, str], set[str]] = {}
+        """(term, candidate) -> voters."""
+        self._elected: list[tuple[int, Electorates, TraceLine]] = []
+
+    def handlers(self) -> Mapping[type, Handler]:
+        """Votes and elections."""
+        return {Voted: self._voted, Became: self._became}
+
+    def finish(self, views: Sequence[NodeView]) -> CheckResult:
+        """`elected-without-majority`."""
+        for term, electorates, line in self._elected:
+            votes = self._votes.get((term, line.node), set())
+            for voters in electorates:
+                granted = [name for name in voters if name in votes]
+                if 2 * len(granted) <= len(voters):
+                    text = (
+                        f"{line.node} became leader of term {term} with the votes of {', '.join(granted) or 'nobody'} "
+                        f"among {', '.join(voters)}"
+                    )
+                    self.findings.add("elected-without-majority", text, line, role="leader", term=term)
+                    break
+        return self.findings.result()
+
+    def _voted(self, view: NodeView, line: TraceLine, event: Voted) -> None:
+        self._votes.setdefault((event.term, event.candidate), set()).add(view.name)
+
+    def _became(self, view: NodeView, line: TraceLine, event: Became) -> None:
+        electorates = view.electorates()
+        if event.role == "leader" and electorates is not None:
+            self._elected.append((event.term, electorates, line))

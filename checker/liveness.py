@@ -16,6 +16,7 @@ from checker.records import (
     Became,
     CheckResult,
     Committed,
+    Configuration,
     Evidence,
     HistoryLine,
     LineType,
@@ -58,6 +59,7 @@ def check_liveness(
     """Progress within the phase called `liveness`, which begins after everything was healed.
 
     Clients: an `ok` on every node they asked there, and an `ok` of some writing operation where writes were asked for.
+    Nodes that are no members at the end, where the trace shows who is, need not serve nor catch up.
     Trace (None or empty for systems without one): a leader at the end; a commit index beyond the highest log position
     acknowledged before the phase, where writes were asked for; and every node has committed, and applied where it
     traces that, up to that position. The position comes from the history, the only place with the harness's clock.
@@ -81,15 +83,16 @@ def check_liveness(
         "acknowledged_index": acknowledged,
         "committed": {node: member.committed for node, member in sorted(members.items())},
     }
+    members_now = _members_now(trace or (), nodes)
     served = any(line.type is LineType.OK for line in history_lines)
     lacks = list(_lacking_leader(members))
     if served:
         lacks += _lacking_answers(asked, answered)
     if members:
         lacks += _lacking_commits(members, acknowledged, [line for line in asked if line.f not in READS])
-        lacks += _members_behind(members, acknowledged, nodes)
+        lacks += _members_behind(members, acknowledged, members_now)
     if served:
-        lacks += _not_serving(asked, answered)
+        lacks += _not_serving(asked, answered, members_now)
     if lacks:
         return _result(Validity.INVALID, lacks[0][0], "; ".join(text for _, text in lacks), figures)
     if not served:
@@ -167,11 +170,13 @@ def _lacking_answers(asked: Sequence[HistoryLine], answered: Sequence[HistoryLin
         yield "no-progress-after-healing", f"no writing operation ({kinds}) succeeded after healing"
 
 
-def _not_serving(asked: Sequence[HistoryLine], answered: Sequence[HistoryLine]) -> Iterator[Lack]:
+def _not_serving(
+    asked: Sequence[HistoryLine], answered: Sequence[HistoryLine], expected: Sequence[str]
+) -> Iterator[Lack]:
     served = {line.process for line in answered}
     nodes = {line.process: line.node for line in asked}
     well = {node for process, node in nodes.items() if process in served}
-    for node in sorted({node for node in nodes.values() if node is not None} - well):
+    for node in sorted(({node for node in nodes.values() if node is not None} - well) & set(expected)):
         count = sum(line.node == node for line in asked)
         yield "node-not-serving", f"none of {count} operations on {node} succeeded after healing"
 
@@ -186,6 +191,19 @@ def _members(trace: Sequence[TraceLine]) -> dict[str, _Member]:
         if type(line.event) in _MOVES:
             lines[line.node].append(line)
     return {node: _member(of_node) for node, of_node in lines.items()}
+
+
+def _members_now(trace: Sequence[TraceLine], nodes: Sequence[str]) -> tuple[str, ...]:
+    """Those of `nodes` that are members by the newest configuration that any node has at its end; all, if none is told.
+
+    Who was removed need not catch up, and neither need who waits to be added.
+    """
+    last = {line.node: line.event for line in in_order(trace) if isinstance(line.event, Configuration)}
+    newest = max(last.values(), key=lambda event: event.index, default=None)
+    if newest is None or not newest.voters:
+        return tuple(nodes)
+    members = {*newest.voters, *newest.voters_outgoing, *newest.learners}
+    return tuple(node for node in nodes if node in members)
 
 
 def _member(lines: Sequence[TraceLine]) -> _Member:

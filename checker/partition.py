@@ -176,11 +176,13 @@ def _by_zones(operations: Sequence[Operation], model: Model[Any], subject: Subje
     zones = judge_by_zones(relevant(model, operations), refined(model, operations))
     if zones is None:
         return None
-    statistics = _statistics(subject, meter)
-    if zones.stuck is None:
-        return Result(Decision.OK, "zones", statistics, subject.engine, linearization=zones.order)
+    if zones.order is not None:
+        if replay(operations, zones.order, model) is not None:
+            return None  # the footprints are wrong; the search will say so
+        return Result(Decision.OK, "zones", _statistics(subject, meter), subject.engine, linearization=zones.order)
+    assert zones.stuck is not None, "exactly one is set"
     unplaced = Stuck(operation=zones.stuck, prefix=(), step=0)
-    return Result(Decision.ILLEGAL, "zones", statistics, subject.engine, stuck=unplaced)
+    return Result(Decision.ILLEGAL, "zones", _verified(subject, meter), subject.engine, stuck=unplaced)
 
 
 class _Search:
@@ -266,9 +268,13 @@ class _Search:
             came = known.stuck()
             survivors = came.survivors if came is not None and came.step == stuck.step else ()
             stuck = replace(stuck, prefix=() if came is None else came.prefix, survivors=survivors)
-        verified = current.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * self._meter.configurations))
-        statistics = _statistics(current, self._meter, hints_verified=verified)
-        return Result(Decision.ILLEGAL, how.name, statistics, current.engine, stuck=stuck)
+        return Result(Decision.ILLEGAL, how.name, _verified(current, self._meter), current.engine, stuck=stuck)
+
+
+def _verified(subject: Subject, meter: Meter) -> Statistics:
+    """Before an illegal verdict. Raises ModelError for a wrong hint."""
+    verified = subject.verify_hints(min(HINT_CHECKS_MAX, HINT_CHECKS_MIN + 4 * meter.configurations))
+    return _statistics(subject, meter, hints_verified=verified)
 
 
 def _statistics(subject: Subject, meter: Meter, *, hints_verified: bool = False) -> Statistics:

@@ -18,6 +18,7 @@ from checker.records import (
     Became,
     CheckResult,
     Committed,
+    Configuration,
     Evidence,
     Restored,
     Snapshot,
@@ -29,7 +30,7 @@ from checker.records import (
 )
 from checker.trace_log import NodeLog
 
-__all__ = ["Findings", "Handler", "NodeView", "Rule", "in_order", "read_trace"]
+__all__ = ["Electorates", "Findings", "Handler", "NodeView", "Rule", "in_order", "read_trace"]
 
 FINDINGS_KEPT = 10  # enough to see a pattern; a broken log yields one finding per entry
 
@@ -53,7 +54,18 @@ class NodeView:
     applied: int | None = None
     """Last index applied by this incarnation."""
     log: NodeLog = field(default_factory=NodeLog)
+    configuration: Configuration | None = None
+    """In force; None: the system does not trace it, or this incarnation has not said."""
 
+    def electorates(self) -> Electorates | None:
+        """The sets of voters that must each have a majority, in the configuration in force; None: not known."""
+        known = self.configuration
+        if known is None or not known.voters:
+            return None
+        return (known.voters, known.voters_outgoing) if known.voters_outgoing else (known.voters,)
+
+
+Electorates = tuple[tuple[str, ...], ...]
 
 Handler = Callable[[NodeView, TraceLine, Any], None]
 """(node before the event, line, the line's event)."""
@@ -169,6 +181,11 @@ def _restored(view: NodeView, line: TraceLine, event: Restored) -> None:
     view.incarnation, view.term = line.incarnation, event.term
     view.role, view.role_term = "follower", event.term
     view.committed, view.applied = 0, None
+    view.configuration = None
+
+
+def _configuration(view: NodeView, _: TraceLine, event: Configuration) -> None:
+    view.configuration = event
 
 
 def _became(view: NodeView, _: TraceLine, event: Became) -> None:
@@ -221,6 +238,7 @@ UPDATES: Mapping[type[AnyTraceEvent], Handler] = {
     Truncated: _truncated,
     Synced: _synced,
     Committed: _committed,
+    Configuration: _configuration,
     Applied: _applied,
     Snapshot: _snapshot,
 }

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from checker.formats import load_history
-    from checker.history import History, Operation
+    from checker.history import History, Operation, Outcome
     from checker.linearizability import check_history
-    from checker.model import Model
+    from checker.model import Footprint, Model, Refused, Traits
     from checker.models import MODELS
-    from checker.partition import Budget, check_operations
+    from checker.nondeterministic import NondeterministicModel
+    from checker.online import Checker, Progress, Standing
+    from checker.partition import Budget, Decision, Result, check_operations
     from checker.records import CheckResult, Evidence, HistoryLine, LineType, Validity, Verdict
     from histrio.judge import judge
     from histrio.planning import plan_trial
@@ -34,15 +36,25 @@ __all__ = [
     "AtTime",
     "Budget",
     "CheckResult",
+    "Checker",
+    "Decision",
     "Evidence",
     "Fault",
+    "Footprint",
     "History",
     "HistoryLine",
     "LineType",
     "Model",
+    "NondeterministicModel",
     "Operation",
+    "Outcome",
     "Plan",
+    "Progress",
+    "Refused",
+    "Result",
     "RunDirectory",
+    "Standing",
+    "Traits",
     "Trial",
     "TrialSpec",
     "Validity",
@@ -59,11 +71,13 @@ __all__ = [
 
 _HOMES = {
     "checker.formats": ("load_history",),
-    "checker.history": ("History", "Operation"),
+    "checker.history": ("History", "Operation", "Outcome"),
     "checker.linearizability": ("check_history",),
-    "checker.model": ("Model",),
+    "checker.model": ("Footprint", "Model", "Refused", "Traits"),
     "checker.models": ("MODELS",),
-    "checker.partition": ("Budget", "check_operations"),
+    "checker.nondeterministic": ("NondeterministicModel",),
+    "checker.online": ("Checker", "Progress", "Standing"),
+    "checker.partition": ("Budget", "Decision", "Result", "check_operations"),
     "checker.records": ("CheckResult", "Evidence", "HistoryLine", "LineType", "Validity", "Verdict"),
     "histrio.judge": ("judge",),
     "histrio.planning": ("plan_trial",),

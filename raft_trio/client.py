@@ -17,9 +17,18 @@ import msgspec
 import trio
 
 from raft_trio import kv
-from raft_trio.errors import Internal, NoLeader, ProposalDropped, RaftError, RequestTimeout, SessionExpired
+from raft_trio.errors import (
+    ChangeRefused,
+    Internal,
+    NoLeader,
+    ProposalDropped,
+    RaftError,
+    RequestTimeout,
+    SessionExpired,
+)
 from raft_trio.messages import (
-    AskStatus,
+    AdminRequest,
+    ChangeMembership,
     ClientReply,
     ClientRequest,
     Done,
@@ -30,14 +39,16 @@ from raft_trio.messages import (
     Refused,
     SessionOpened,
     Status,
+    StatusReport,
     Submit,
+    TransferLeadership,
 )
 from raft_trio.shell.settings import parse_address
 from raft_trio.shell.tls import TlsFiles, certificate_names, client_context
 from raft_trio.types import NodeId
-from raft_trio.wire import CLIENT_REPLY, STATUS, VERSION, Decoder, FrameError, Hello, encode
+from raft_trio.wire import CLIENT_REPLY, VERSION, Decoder, FrameError, Hello, encode
 
-__all__ = ["RaftClient", "ask_status", "open_client"]
+__all__ = ["RaftClient", "ask_node", "ask_status", "open_client"]
 
 _Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 _RECEIVE_BYTES = 1 << 16
@@ -68,12 +79,27 @@ async def open_client(
 
 async def ask_status(
     node: NodeId, address: str, *, cluster: str = "raft", timeout_s: float = 5.0, tls: TlsFiles | None = None
-) -> Status:
+) -> StatusReport:
     """What that node, and no other, knows of itself. Raises RequestTimeout: it did not answer, or not to us."""
+    reply = await ask_node(node, address, Status("status"), cluster=cluster, timeout_s=timeout_s, tls=tls)
+    assert isinstance(reply, StatusReport)
+    return reply
+
+
+async def ask_node(
+    node: NodeId,
+    address: str,
+    request: AdminRequest,
+    *,
+    cluster: str = "raft",
+    timeout_s: float = 5.0,
+    tls: TlsFiles | None = None,
+) -> ClientReply:
+    """That node's answer, asked once. Raises RequestTimeout: it did not answer, or not to us."""
     client = RaftClient({node: address}, cluster=cluster, timeout_s=timeout_s, tls=tls)
     try:
         with trio.move_on_after(timeout_s):
-            return await client.status()
+            return await client.ask(request)
     except (_ConnectionLost, trio.BrokenResourceError, FrameError):
         pass
     finally:
@@ -85,12 +111,18 @@ class RaftClient:
     """Made by `open_client`. Not for several tasks at once."""
 
     def __init__(
-        self, members: Mapping[NodeId, str], *, cluster: str, timeout_s: float, tls: TlsFiles | None = None
+        self,
+        members: Mapping[NodeId, str],
+        *,
+        cluster: str,
+        timeout_s: float,
+        attempt_s: float = _ATTEMPT_S,
+        tls: TlsFiles | None = None,
     ) -> None:
         self._addresses = {node: parse_address(text) for node, text in sorted(members.items())}
         self._node = next(iter(self._addresses))
         self._hello = encode(Hello(VERSION, cluster))
-        self._timeout_s = timeout_s
+        self._timeout_s, self._attempt_s = timeout_s, attempt_s
         self._session = 0
         self._numbers = count(1)
         self._tls = None if tls is None else client_context(tls)
@@ -108,7 +140,7 @@ class RaftClient:
 
     async def get(self, key: str) -> kv.Found | kv.Missing:
         """The newest value, linearizably. Raises NoLeader, RequestTimeout (of a read: simply not answered)."""
-        result = await self.ask(kv.Get(key))
+        result = await self.query(kv.Get(key))
         if isinstance(result, kv.Found | kv.Missing):
             return result
         raise _unexpected(result)
@@ -145,17 +177,21 @@ class RaftClient:
         number = next(self._numbers)
         return await self._result(Submit(f"s{self._session}.{number}", self._session, number, kv.encode(command)))
 
-    async def ask(self, query: kv.Query) -> kv.Result:
+    async def query(self, query: kv.Query) -> kv.Result:
         """Answers any query, linearizably. Raises what `get` does."""
         return await self._result(Query(f"s{self._session}.get{next(self._numbers)}", kv.encode(query)))
 
-    async def status(self) -> Status:
-        """Of the node it is connected to at this moment; for `ask_status`."""
+    async def administer(self, request: ChangeMembership | TransferLeadership) -> Done:
+        """Has the leader do it, waiting where it cannot do so yet. Raises ChangeRefused, NoLeader, RequestTimeout."""
+        reply = await self._call(request)
+        assert isinstance(reply, Done)
+        return reply
+
+    async def ask(self, request: AdminRequest) -> ClientReply:
+        """The answer of the node it is connected to at this moment; for `ask_node`."""
         stream = await self._connected()
-        await stream.send_all(encode(AskStatus("status")))
-        while (status := self._decoder.next(STATUS)) is None:
-            await self._receive(stream)
-        return status
+        await stream.send_all(encode(request))
+        return await self._answer_to(stream, request.operation)
 
     async def aclose(self) -> None:
         """Hangs up. The session stays in the cluster until newer ones displace it."""
@@ -175,7 +211,7 @@ class RaftClient:
 
     async def _call(self, request: ClientRequest) -> SessionOpened | Done:
         """Tries until the time is up. Raises what `_Attempts.error` says."""
-        attempts = _Attempts(request.operation)
+        attempts = _Attempts(request.operation, changes=isinstance(request, AdminRequest))
         with trio.move_on_after(self._timeout_s):
             while True:
                 reply = await self._attempt(request, attempts)
@@ -186,7 +222,7 @@ class RaftClient:
                         break
                     case Refused(leader=leader):
                         await self._turn_to(leader)
-                    case OutcomeUnknown() | None:
+                    case OutcomeUnknown() | StatusReport() | None:
                         await self._turn_to(None)
                 await trio.sleep(_RETRY_S)
         if attempts.unanswered:
@@ -195,7 +231,7 @@ class RaftClient:
 
     async def _attempt(self, request: ClientRequest, attempts: _Attempts) -> ClientReply | None:
         """None: no answer came."""
-        with trio.move_on_after(_ATTEMPT_S):
+        with trio.move_on_after(self._attempt_s):
             try:
                 stream = await self._connected()
                 attempts.sent()
@@ -233,13 +269,10 @@ class RaftClient:
             while (reply := self._decoder.next(CLIENT_REPLY)) is not None:
                 if reply.operation == operation:
                     return reply
-            await self._receive(stream)
-
-    async def _receive(self, stream: _Stream) -> None:
-        data = await stream.receive_some(_RECEIVE_BYTES)
-        if not data:
-            raise _ConnectionLost
-        self._decoder.feed(bytes(data))
+            data = await stream.receive_some(_RECEIVE_BYTES)
+            if not data:
+                raise _ConnectionLost
+            self._decoder.feed(bytes(data))
 
     async def _turn_to(self, leader: NodeId | None) -> None:
         """To the leader named, else to the next member."""
@@ -254,8 +287,10 @@ class RaftClient:
 class _Attempts:
     """What is certain about an operation after some attempts at it."""
 
-    def __init__(self, operation: str) -> None:
+    def __init__(self, operation: str, *, changes: bool) -> None:
+        """`changes`: it is about the cluster, not about its contents."""
         self._operation = operation
+        self._changes = changes
         self._refused: Refused | None = None
         self._unknown = False
         self.unanswered = False
@@ -280,6 +315,10 @@ class _Attempts:
                 f"nobody said what became of {operation}", why="it may have taken effect, or still may"
             )
         reason = self._refused.reason if self._refused is not None else Refusal.NO_LEADER
+        if reason is Refusal.BAD_REQUEST and self._changes:
+            return ChangeRefused(
+                f"{operation} is impossible", why="see `status` for who is what", fix="ask for another"
+            )
         return _DEFINITE[reason](f"{operation} was refused: {reason.value}")
 
 
@@ -289,6 +328,10 @@ _DEFINITE: dict[Refusal, Callable[[str], RaftError]] = {
     Refusal.OVERLOADED: ProposalDropped,
     Refusal.SESSION_EXPIRED: SessionExpired,
     Refusal.BAD_REQUEST: Internal,
+    Refusal.TRANSFER_IN_PROGRESS: ChangeRefused,
+    Refusal.CHANGE_IN_PROGRESS: ChangeRefused,
+    Refusal.NOT_READY: ChangeRefused,
+    Refusal.NOT_CAUGHT_UP: ChangeRefused,
 }
 
 

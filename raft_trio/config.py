@@ -26,7 +26,8 @@ class RaftNodeConfig:
 
     node_id: NodeId
     cluster_members: tuple[NodeId, ...]
-    """All members at bootstrap, this node among them."""
+    """All members at bootstrap, this node among them; what the log says counts after that. None for a node that joins a
+    cluster: it waits until a leader makes it a member."""
     election_timeout_min_ns: int = 150 * MS
     election_timeout_max_ns: int = 300 * MS
     """Timeouts are drawn anew, uniformly and inclusively, each time the timer is set (Raft §5.2, §9.3)."""
@@ -54,6 +55,11 @@ class RaftNodeConfig:
     """A leader that does not hear a quorum for an election timeout steps down (thesis §6.2)."""
     stickiness: bool = True
     """Ignore vote requests while a leader is alive (thesis §4.2.3)."""
+    lease_reads: bool = False
+    """A leader answers reads without asking, while it knows that nobody else can lead (thesis §6.4.1). Trusts clocks;
+    must be set alike on all nodes, with the same `election_timeout_min_ns`."""
+    max_clock_drift_ppm: int = 10_000
+    """By how many millionths the clocks of two nodes may differ in rate; only `lease_reads` counts on it."""
     noop_on_election: bool = True
     """A new leader appends an empty entry, so that earlier terms' entries can commit (Raft §8)."""
     detailed_trace: bool = True
@@ -70,9 +76,10 @@ class RaftNodeConfig:
         self._check_members()
         self._check_positive()
         self._check_timeouts()
+        self._check_leases()
 
     def _check_members(self) -> None:
-        for member in self.cluster_members:
+        for member in (self.node_id, *self.cluster_members):
             if not member or len(member) > ID_LENGTH_MAX or not member.isprintable() or " " in member:
                 raise ConfigError(
                     f"{member!r} is not a node id",
@@ -85,11 +92,11 @@ class RaftNodeConfig:
                 why="a quorum counts nodes, not names",
                 fix="name each member once",
             )
-        if self.node_id not in self.cluster_members:
+        if self.cluster_members and self.node_id not in self.cluster_members:
             raise ConfigError(
                 f"node_id {self.node_id!r} is not among cluster_members",
                 why="cluster_members lists all members, this node included",
-                fix=f"add {self.node_id!r} to cluster_members",
+                fix=f"add {self.node_id!r} to cluster_members, or leave it empty for a node that joins a cluster",
             )
 
     def _check_positive(self) -> None:
@@ -129,4 +136,18 @@ class RaftNodeConfig:
                 f"election_timeout_min_ns {self.election_timeout_min_ns}",
                 why="one lost heartbeat would start an election",
                 fix="shorten the heartbeat or lengthen the timeout",
+            )
+
+    def _check_leases(self) -> None:
+        if not 0 <= self.max_clock_drift_ppm < 1_000_000:
+            raise ConfigError(
+                f"max_clock_drift_ppm is {self.max_clock_drift_ppm}",
+                why="it is a share of a million",
+                fix="leave it at its default of one per cent",
+            )
+        if self.lease_reads and not self.stickiness:
+            raise ConfigError(
+                "lease_reads is on and stickiness off",
+                why="a lease is the promise of voters to ignore others for a while",
+                fix="turn stickiness on, or leases off",
             )

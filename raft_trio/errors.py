@@ -4,6 +4,7 @@
     ├── ConfigError                  the caller's settings
     ├── NotLeader, NoLeader          definite refusals of a request
     ├── ProposalDropped              definite: the leader has too much uncommitted
+    ├── ChangeRefused                definite: the leader cannot change the cluster so, or not now
     ├── SessionExpired               definite: this attempt was not executed
     ├── RequestTimeout               INDEFINITE: the request may still take effect
     ├── ElectionTimeout              no leader within the time allowed
@@ -22,6 +23,7 @@ from raft_trio.types import LogIndex, NodeId, Term
 
 __all__ = [
     "RaftError",
+    "ChangeRefused",
     "Compacted",
     "ConfigError",
     "Corrupt",
@@ -76,6 +78,10 @@ class NoLeader(RaftError):
 
 class ProposalDropped(RaftError):
     """The leader holds too many uncommitted bytes to take one more entry."""
+
+
+class ChangeRefused(RaftError):
+    """A change of the members or of the leader is impossible, or not possible now."""
 
 
 class SessionExpired(RaftError):

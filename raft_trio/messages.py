@@ -10,10 +10,10 @@ from enum import StrEnum
 
 import msgspec
 
-from raft_trio.types import Config, LogEntry, LogIndex, NodeId, Term
+from raft_trio.types import Config, LogEntry, LogIndex, NodeId, Role, Term
 
 __all__ = [
-    "AskStatus",
+    "AdminRequest",
     "AppendEntriesRequest",
     "AppendEntriesResponse",
     "ClientReply",
@@ -35,8 +35,14 @@ __all__ = [
     "RequestVoteRequest",
     "RequestVoteResponse",
     "SessionOpened",
+    "ChangeMembership",
+    "PeerStatus",
     "Status",
+    "StatusReport",
     "Submit",
+    "TakeSnapshot",
+    "TimeoutNow",
+    "TransferLeadership",
 ]
 
 
@@ -129,6 +135,13 @@ class InstallSnapshotResponse(msgspec.Struct, frozen=True, array_like=True, gc=F
     installed: bool = False
 
 
+class TimeoutNow(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="timeout_now"):
+    """The leader of `term` wants the receiver to campaign at once (thesis §3.10)."""
+
+    term: Term
+    leader: NodeId
+
+
 class ReadIndexRequest(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="read_index"):
     """A follower asks the leader for a read index (thesis §6.4). `context` is the asker's own number."""
 
@@ -186,6 +199,68 @@ class Query(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="query")
     command: bytes
 
 
+class ChangeMembership(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="change_membership"):
+    """Ask the leader for other members; answered when the last configuration of the change is committed.
+
+    A newcomer is added as a learner, which has no vote, and promoted once it has caught up (thesis §4.2.1).
+    """
+
+    operation: str
+    add_learners: tuple[NodeId, ...] = ()
+    promote: tuple[NodeId, ...] = ()
+    """Learners that become voters."""
+    demote: tuple[NodeId, ...] = ()
+    """Voters that become learners."""
+    remove: tuple[NodeId, ...] = ()
+
+
+class TransferLeadership(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="transfer_leadership"):
+    """Ask the leader to hand over to `target`, or to whom it likes when that is empty (thesis §3.10)."""
+
+    operation: str
+    target: NodeId = ""
+
+
+class TakeSnapshot(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="take_snapshot"):
+    """Ask this very node for a snapshot now; answered when there is a durable one of all that is applied."""
+
+    operation: str
+
+
+class Status(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="status"):
+    """Ask this very node how it is."""
+
+    operation: str
+
+
+class PeerStatus(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A follower as its leader sees it. `state`: probe, replicate or snapshot."""
+
+    node: NodeId
+    state: str
+    match_index: LogIndex
+    next_index: LogIndex
+
+
+class StatusReport(msgspec.Struct, frozen=True, array_like=True, tag="status_report"):
+    """How a node is. Nothing here is agreed upon: it is the node's own view, and may be old."""
+
+    operation: str
+    node: NodeId
+    role: Role
+    term: Term
+    leader: NodeId | None
+    commit_index: LogIndex
+    applied_index: LogIndex
+    first_index: LogIndex
+    last_index: LogIndex
+    snapshot_index: LogIndex
+    config: Config
+    config_index: LogIndex
+    peers: tuple[PeerStatus, ...] = ()
+    """Only of a leader."""
+
+
 class SessionOpened(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="opened"):
     """The session's id is the index of the entry that opened it."""
 
@@ -210,6 +285,13 @@ class Refusal(StrEnum):
     OVERLOADED = "overloaded"
     SESSION_EXPIRED = "session-expired"
     BAD_REQUEST = "bad-request"
+    TRANSFER_IN_PROGRESS = "transfer-in-progress"
+    CHANGE_IN_PROGRESS = "change-in-progress"
+    """Another change of the membership is not committed yet."""
+    NOT_READY = "not-ready"
+    """The leader has not committed anything in its term yet."""
+    NOT_CAUGHT_UP = "not-caught-up"
+    """A learner that is to have a vote lacks too much of the log."""
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="refused"):
@@ -227,29 +309,9 @@ class OutcomeUnknown(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     reason: str
 
 
-class AskStatus(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ask_status"):
-    """What does this node know? Answered at once by any node, from memory: for people, never for decisions."""
-
-    operation: str
-
-
-class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
-    """A node as it sees itself."""
-
-    operation: str
-    node: NodeId
-    role: str
-    term: Term
-    leader: NodeId | None
-    last_index: LogIndex
-    commit: LogIndex
-    applied: LogIndex
-    matches: dict[NodeId, LogIndex]
-    """What each follower is known to have; empty unless it leads."""
-
-
-ClientRequest = OpenSession | Submit | Query
-ClientReply = SessionOpened | Done | Refused | OutcomeUnknown
+AdminRequest = ChangeMembership | TransferLeadership | TakeSnapshot | Status
+ClientRequest = OpenSession | Submit | Query | AdminRequest
+ClientReply = SessionOpened | Done | Refused | OutcomeUnknown | StatusReport
 
 Message = (
     RequestVoteRequest
@@ -258,6 +320,7 @@ Message = (
     | AppendEntriesResponse
     | InstallSnapshotRequest
     | InstallSnapshotResponse
+    | TimeoutNow
     | ReadIndexRequest
     | ReadIndexResponse
     | Forward

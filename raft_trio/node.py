@@ -16,6 +16,7 @@ from random import Random
 
 import msgspec
 
+from raft_trio.administration import Administration
 from raft_trio.build import Build
 from raft_trio.config import RaftNodeConfig
 from raft_trio.core.raft import RaftCore
@@ -32,12 +33,16 @@ from raft_trio.messages import (
     InstallSnapshotRequest,
     InstallSnapshotResponse,
     Message,
+    OpenSession,
     PeerFrame,
+    Query,
     ReadIndexRequest,
     ReadIndexResponse,
     RequestVoteRequest,
     RequestVoteResponse,
-    Status,
+    StatusReport,
+    Submit,
+    TimeoutNow,
 )
 from raft_trio.service import Service
 from raft_trio.snapshots import SnapshotWriter
@@ -50,6 +55,7 @@ __all__ = ["Node", "NodeEffects"]
 _KINDS: dict[type[Message], str] = {
     RequestVoteRequest: "vote",
     RequestVoteResponse: "voted",
+    TimeoutNow: "timeout_now",
     AppendEntriesRequest: "append",
     AppendEntriesResponse: "appended",
     InstallSnapshotRequest: "install",
@@ -93,6 +99,7 @@ class Node:
         self._build = build
         self._random = random
         self._core: RaftCore
+        self._administration: Administration
         self._service: Service
         self._wal: Wal
         self._snapshots = SnapshotWriter()
@@ -129,16 +136,18 @@ class Node:
         return self._service.applied_index
 
     @property
+    def has_followers(self) -> bool:
+        """It leads, and not itself alone."""
+        return bool(self._core.followers())
+
+    @property
     def read_rounds(self) -> int:
         """Rounds of heartbeats opened for reads so far."""
         return self._core.read_rounds
 
-    def status(self, operation: str) -> Status:
-        """What it knows at this moment."""
-        core, applied = self._core, self._service.applied_index
-        role, term = core.role.value, core.term
-        commit, matches = core.commit_index, core.matches
-        return Status(operation, self._id, role, term, core.leader, core.last_index, commit, applied, matches)
+    def status(self) -> StatusReport:
+        """What it knows of itself at this moment."""
+        return self._administration.status("", self._service.applied_index)
 
     # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,7 +162,16 @@ class Node:
                 self._id, self._config, recovered, rules=build.rules, random=self._random, now_ns=now_ns
             )
             term = recovered.hard_state.term
-            self._service = Service(self._core, self._config, build, incarnation=self._incarnation, restored_term=term)
+            timeout_ns = self._config.election_timeout_max_ns
+            self._administration = Administration(self._id, self._core, timeout_ns=timeout_ns)
+            self._service = Service(
+                self._core,
+                self._config,
+                build,
+                self._administration,
+                incarnation=self._incarnation,
+                restored_term=term,
+            )
             if recovered.snapshot is not None:
                 self._service.restore(recovered.snapshot)
         except (RaftError, OSError) as error:
@@ -186,7 +204,12 @@ class Node:
         if self._failed is not None:
             return
         try:
-            self._service.request(now_ns, connection, request)
+            if isinstance(request, OpenSession | Submit | Query):
+                self._service.request(now_ns, connection, request)
+            else:
+                applied = self._service.applied_index
+                self._administration.request(now_ns, connection, request, applied=applied)
+                self._snapshot_if_due()
         except _BROKEN as error:
             self._end(error)
 
@@ -194,6 +217,7 @@ class Node:
         """A client is gone: what it asked for may still happen, but nobody is told."""
         if self._failed is None:
             self._service.disconnected(connection)
+            self._administration.disconnected(connection)
 
     def io_done(self, now_ns: int, token: int, error: OSError | None) -> None:
         """The file batch `token` was executed. An error ends the node: after a failed sync nothing is certain."""
@@ -217,11 +241,17 @@ class Node:
         if self._installing is not None and token >= self._installing:
             self._installing = None
             self._snapshots.remove(self._wal.forget(self._core.snapshot_index))
+            self._administration.snapshot_durable(self._core.snapshot_index)
         self._core.persisted(now_ns, token)
         self._done_token = token
         held = self._held
         while held and held[0][0] <= token:
             self._post(held.popleft()[1])
+
+    def paused(self) -> None:
+        """The process stood still, or the machine did: for whoever notices, on another clock than the node's."""
+        if self._failed is None:
+            self._core.paused()
 
     def wake(self, now_ns: int) -> None:
         """The time asked for has come, or passed."""
@@ -246,6 +276,10 @@ class Node:
         except _BROKEN as error:
             self._end(error)
             return self._last_effects()
+        if self._administration.transfers:
+            self._administration.look(now_ns)
+        if self._administration.replies:
+            self._take_answers()
         if service.outgoing:
             self._post(service.outgoing)
             service.outgoing.clear()
@@ -258,6 +292,13 @@ class Node:
             replies = tuple(service.replies)
             service.replies.clear()
         return NodeEffects(frames, replies, batches, self._wake_at_ns(), self._take_trace())
+
+    def _take_answers(self) -> None:
+        administration = self._administration
+        self._service.replies += administration.replies
+        administration.replies.clear()
+        self._trace += administration.traced
+        administration.traced.clear()
 
     def _act(self, ready: Ready) -> tuple[FileBatch, ...]:
         """Does what the core asks for. Returns what must be written."""
@@ -279,16 +320,18 @@ class Node:
             self._service.take_read_states(ready.read_states)
         if ready.lost_leadership:
             self._service.leadership_lost()
+            self._administration.leadership_lost()
         if (batch := self._snapshots.next()) is not None:
             batches += (self._build.files(batch),)
         return batches
 
     def _snapshot_if_due(self) -> None:
+        if self._snapshots.snapshot is not None:
+            return
         service = self._service
-        index = self._build.node_rules.due_for_snapshot(
-            service.applied_index, self._core.snapshot_index, self._config.snapshot_threshold
-        )
-        if index is not None and self._snapshots.snapshot is None:
+        threshold = 1 if self._administration.wants_snapshot else self._config.snapshot_threshold
+        index = self._build.node_rules.due_for_snapshot(service.applied_index, self._core.snapshot_index, threshold)
+        if index is not None:
             snapshot = service.snapshot(index)
             self._snapshots.begin(snapshot, self._wal.snapshots.write(snapshot))
 
@@ -298,6 +341,8 @@ class Node:
         if snapshot is not None:
             self._core.compact(snapshot)
             self._snapshots.remove(self._wal.forget(snapshot.index))
+            self._administration.snapshot_durable(snapshot.index)
+            self._snapshot_if_due()
 
     def _persist(self, persist: Persist) -> FileBatch:
         self._written_token = persist.token
@@ -336,8 +381,11 @@ class Node:
         return trace
 
     def _wake_at_ns(self) -> int:
-        core_ns, service_ns = self._core.deadline_ns(), self._service.deadline_ns()
-        return service_ns if service_ns is not None and service_ns < core_ns else core_ns
+        wake_ns, service_ns = self._core.deadline_ns(), self._service.deadline_ns()
+        if service_ns is not None and service_ns < wake_ns:
+            wake_ns = service_ns
+        transfer_ns = self._administration.deadline_ns() if self._administration.transfers else None
+        return wake_ns if transfer_ns is None else min(wake_ns, transfer_ns)
 
     def _end(self, error: Exception) -> None:
         self._failed = f"{type(error).__name__}: {error}"

@@ -13,8 +13,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raft_trio.core.log import RaftLog, entry_size
-from raft_trio.core.quorum import Electorates, VoteResult, electorates_of, majority, vote_result
+from raft_trio.core.quorum import Electorates, VoteResult, electorates_of, is_voter, majority, vote_result
 from raft_trio.messages import AppendEntriesRequest, AppendEntriesResponse
+from raft_trio.rules_membership import (
+    change_is_over,
+    first_step,
+    has_caught_up,
+    may_change_membership,
+    obeys_timeout_now,
+    removed_leader_steps_down,
+    transfer_is_over,
+    transfer_may_fire,
+)
+from raft_trio.rules_reads import (
+    leader_may_read,
+    lease_holds,
+    lease_start_ns,
+    local_read_index,
+    read_needs_round,
+    round_confirms,
+    round_to_join,
+)
+from raft_trio.rules_snapshots import (
+    chunk_fits,
+    compact_up_to,
+    config_after_install,
+    keep_suffix_after_install,
+    snapshot_is_newer,
+    snapshot_is_whole,
+)
 from raft_trio.types import Config, LogEntry, LogIndex, NodeId, Role, Term
 
 __all__ = ["RULES", "Merge", "Rules", "VoteReply"]
@@ -35,13 +62,17 @@ def election_timeout_ns(drawn_ns: int) -> int:
 
 
 def is_member(node: NodeId, config: Config) -> bool:
-    """Only members are heard (E12, seed fault 24: strangers' votes count)."""
+    """Only members' votes are looked at (E12, seed fault 24: strangers' votes count)."""
     return node in config.voters or node in config.voters_outgoing or node in config.learners
 
 
-def may_campaign(node: NodeId, electorates: Electorates) -> bool:
-    """Only voters campaign (E22)."""
-    return any(node in voters for voters in electorates)
+def may_campaign(node: NodeId, latest: Electorates, previous: Electorates, latest_committed: bool) -> bool:
+    """Only voters campaign (E22): those of the latest configuration in the log, or of the one before.
+
+    The latest may never be committed, and then the cluster may need a node that it leaves out (thesis §4.2.2; M7: the
+    latest alone). Once the latest is known to be committed, a majority of its own voters has it, and suffices.
+    """
+    return is_voter(node, latest) or (not latest_committed and is_voter(node, previous))
 
 
 def leader_after_timeout(leader: NodeId | None) -> NodeId | None:
@@ -257,70 +288,6 @@ def leader_commit(commit: LogIndex, quorum_match: LogIndex, quorum_match_term: T
     return max(commit, quorum_match) if quorum_match_term == term else commit
 
 
-# ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def snapshot_is_newer(index: LogIndex, commit: LogIndex) -> bool:
-    """Whether a leader's snapshot tells us anything; else it is late, and we have all it covers (S5)."""
-    return index > commit
-
-
-def keep_suffix_after_install(log: RaftLog, index: LogIndex, term: Term) -> bool:
-    """Whether our log has the snapshot's last entry, and so everything it covers, and keeps what follows.
-
-    Raft Figure 13, 6; S4: never, so that entries are lost which we acknowledged. S3: also what conflicts is kept.
-    """
-    return log.term_at(index) == term
-
-
-def chunk_fits(received: int, offset: int) -> bool:
-    """Whether a chunk that begins at `offset` comes next, `received` bytes being here (Figure 13, 3; S10: always)."""
-    return offset == received
-
-
-def snapshot_is_whole(actual_digest: int, announced_digest: int) -> bool:
-    """Whether the chunks together are what was announced (RedisLabs/raft #162; S10: not looked at)."""
-    return actual_digest == announced_digest
-
-
-def config_after_install(snapshot: Config, own: Config) -> Config:
-    """The configuration in force behind an installed snapshot: the snapshot's (Figure 13, 8; S7: our own stays)."""
-    return snapshot
-
-
-def compact_up_to(snapshot_index: LogIndex, trailing: int) -> LogIndex:
-    """Up to where the log may be forgotten, a snapshot up to `snapshot_index` being durable."""
-    return snapshot_index - trailing
-
-
-# ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def local_read_index(role: Role, commit: LogIndex) -> LogIndex | None:
-    """Index at which a node may answer a read without asking anybody: none (R1: 0, R10: a follower's commit)."""
-    return None
-
-
-def read_needs_round() -> bool:
-    """A leader must hear from a quorum after the read came, for it may have been replaced (thesis §6.4; R2)."""
-    return True
-
-
-def leader_may_read(commit_term: Term | None, term: Term) -> bool:
-    """A leader knows what is committed only after committing in its own term (thesis §6.4 step 1; R6)."""
-    return commit_term == term
-
-
-def round_to_join(sent: int) -> int:
-    """The round that confirms a read arriving now: the next one, not one already sent (etcd #20418; R7)."""
-    return sent + 1
-
-
-def round_confirms(answered: int, wanted: int) -> bool:
-    """Whether a quorum's answers to round `answered` confirm reads of round `wanted` (R7)."""
-    return answered >= wanted
-
-
 # ── the record ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -334,7 +301,7 @@ class Rules:
     # elections
     election_timeout_ns: Callable[[int], int]
     is_member: Callable[[NodeId, Config], bool]
-    may_campaign: Callable[[NodeId, Electorates], bool]
+    may_campaign: Callable[[NodeId, Electorates, Electorates, bool], bool]
     leader_after_timeout: Callable[[NodeId | None], NodeId | None]
     ballot_at_start: Callable[[tuple[VoteReply, ...]], tuple[VoteReply, ...]]
     vote_when_campaigning: Callable[[NodeId], NodeId | None]
@@ -371,12 +338,24 @@ class Rules:
     snapshot_is_whole: Callable[[int, int], bool]
     config_after_install: Callable[[Config, Config], Config]
     compact_up_to: Callable[[LogIndex, int], LogIndex]
+    # membership
+    change_is_over: Callable[[LogIndex, LogIndex, Config], bool]
+    may_change_membership: Callable[[Term | None, Term], bool]
+    has_caught_up: Callable[[LogIndex, LogIndex, int], bool]
+    first_step: Callable[[Config, Config], Config]
+    removed_leader_steps_down: Callable[[bool], bool]
+    # transfer
+    transfer_may_fire: Callable[[LogIndex, LogIndex], bool]
+    transfer_is_over: Callable[[int, int], bool]
+    obeys_timeout_now: Callable[[Term, Term], bool]
     # reads
     local_read_index: Callable[[Role, LogIndex], LogIndex | None]
     read_needs_round: Callable[[], bool]
     leader_may_read: Callable[[Term | None, Term], bool]
     round_to_join: Callable[[int], int]
     round_confirms: Callable[[int, int], bool]
+    lease_start_ns: Callable[[int, int], int]
+    lease_holds: Callable[[int, int, int], bool]
 
 
 RULES = Rules(
@@ -419,9 +398,19 @@ RULES = Rules(
     snapshot_is_whole=snapshot_is_whole,
     config_after_install=config_after_install,
     compact_up_to=compact_up_to,
+    change_is_over=change_is_over,
+    may_change_membership=may_change_membership,
+    has_caught_up=has_caught_up,
+    first_step=first_step,
+    removed_leader_steps_down=removed_leader_steps_down,
+    transfer_may_fire=transfer_may_fire,
+    transfer_is_over=transfer_is_over,
+    obeys_timeout_now=obeys_timeout_now,
     local_read_index=local_read_index,
     read_needs_round=read_needs_round,
     leader_may_read=leader_may_read,
     round_to_join=round_to_join,
     round_confirms=round_confirms,
+    lease_start_ns=lease_start_ns,
+    lease_holds=lease_holds,
 )

@@ -11,15 +11,16 @@ from typing import assert_never
 
 import msgspec
 
+from raft_trio.administration import Administration
 from raft_trio.build import Build
 from raft_trio.config import RaftNodeConfig
+from raft_trio.core.configurations import config_of
 from raft_trio.core.log import entry_digest
 from raft_trio.core.raft import RaftCore
 from raft_trio.core.ready import Outbound, ReadState
 from raft_trio.forwarding import Arrivals
 from raft_trio.messages import (
     ClientReply,
-    ClientRequest,
     Done,
     Forward,
     ForwardReply,
@@ -81,10 +82,18 @@ class Service:
     """The clients' side of one incarnation of a node. The node drains `replies`, `outgoing` and `traced`."""
 
     def __init__(
-        self, core: RaftCore, config: RaftNodeConfig, build: Build, *, incarnation: int, restored_term: Term
+        self,
+        core: RaftCore,
+        config: RaftNodeConfig,
+        build: Build,
+        administration: Administration,
+        *,
+        incarnation: int,
+        restored_term: Term,
     ) -> None:
         """`restored_term` is the term the disk gave back."""
         self._core = core
+        self._administration = administration
         self._timeout_ns = config.election_timeout_max_ns
         self._rules = build.node_rules
         self._detailed = config.detailed_trace
@@ -108,7 +117,7 @@ class Service:
 
     # ── from clients and from peers on behalf of theirs ──────────────────────────────────────────────────────────────
 
-    def request(self, now_ns: int, connection: str, request: ClientRequest) -> None:
+    def request(self, now_ns: int, connection: str, request: OpenSession | Submit | Query) -> None:
         """A client asks. Each request is answered at most once."""
         match request:
             case Query():
@@ -159,6 +168,8 @@ class Service:
                 outcome = sessions.apply(entry, machine)
             elif entry.type is EntryType.OPEN_SESSION:
                 sessions.open(entry)
+            elif entry.type is EntryType.CONFIGURATION:
+                self._administration.configuration_applied(entry, final=not config_of(entry).voters_outgoing)
             self.applied_index, self.applied_term = entry.index, entry.term
             if detailed:
                 traced.append(Applied(entry.index, entry_digest(entry)))
@@ -243,7 +254,9 @@ class Service:
     def _propose(self, now_ns: int, asker: _Asker, request: OpenSession | Submit) -> None:
         index = self._append(now_ns, request)
         if index is None:
-            self._answer(asker, self._refused(asker.operation, Refusal.OVERLOADED))
+            transferring = self._core.transferee is not None
+            reason = Refusal.TRANSFER_IN_PROGRESS if transferring else Refusal.OVERLOADED
+            self._answer(asker, self._refused(asker.operation, reason))
             return
         replaced = self._proposed.pop(index, None)
         if replaced is not None:

@@ -3,7 +3,7 @@
     length 4, big-endian | msgpack
 
 The first frame of every connection is a `Hello`; what follows depends on who called: `PeerFrame`s from a node, one
-`ClientRequest` per frame from a client, answered by one `ClientReply` per frame (`AskStatus` by `Status`). Bytes come
+`ClientRequest` per frame from a client, answered by one `ClientReply` per frame. Bytes come
 from the network and may be anything: whatever is not understood is a `FrameError`, after which the connection is of no
 more use.
 """
@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from raft_trio.errors import SerializationDecodeError
-from raft_trio.messages import AskStatus, ClientReply, ClientRequest, PeerFrame, Status
+from raft_trio.messages import ClientReply, ClientRequest, PeerFrame
 from raft_trio.types import NodeId
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "HELLO",
     "HELLO_BYTES_MAX",
     "PEER_FRAME",
-    "STATUS",
     "VERSION",
     "Decoder",
     "FrameError",
@@ -94,12 +93,11 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
 
 HELLO = msgspec.msgpack.Decoder(Hello)
 PEER_FRAME = msgspec.msgpack.Decoder(PeerFrame)
-CLIENT_REQUEST: msgspec.msgpack.Decoder[ClientRequest | AskStatus] = msgspec.msgpack.Decoder(ClientRequest | AskStatus)
+CLIENT_REQUEST: msgspec.msgpack.Decoder[ClientRequest] = msgspec.msgpack.Decoder(ClientRequest)
 CLIENT_REPLY: msgspec.msgpack.Decoder[ClientReply] = msgspec.msgpack.Decoder(ClientReply)
-STATUS = msgspec.msgpack.Decoder(Status)
 
 
-def encode(value: Hello | PeerFrame | ClientRequest | ClientReply | AskStatus | Status) -> bytes:
+def encode(value: Hello | PeerFrame | ClientRequest | ClientReply) -> bytes:
     """One frame."""
     payload = _encoder.encode(value)
     return _LENGTH.pack(len(payload)) + payload

@@ -40,6 +40,10 @@ DEFINITE_ERRORS: dict[str, str] = {
     "not-found": "the key does not exist, so the conditional operation changed nothing",
     "not-leader": "the node does not lead and did not pass the request on",
     "overloaded": "the node refused the request before proposing it",
+    "change-in-progress": "the leader refused a change of the membership while another one was open",
+    "not-caught-up": "the leader refused to give a vote to a member that lacked too much of the log",
+    "not-ready": "the leader had committed nothing in its term yet and did nothing",
+    "transfer-in-progress": "the leader was handing over and refused the request before proposing it",
     "session-expired": "the system no longer knows the session and refuses its commands",
 }
 """Error name -> why the operation certainly had no effect. Everything else is indefinite."""

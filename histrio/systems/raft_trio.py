@@ -41,13 +41,19 @@ _OPTIONS: Mapping[str, str] = {
     "sequence on every try",
     "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_TIMEOUT_NS // MS}, "
     f"of a retrying one {RETRYING_TIMEOUT_NS // MS}",
+    "lease_reads": "`on`: leaders answer reads without asking while they hold a lease; default off",
+    "members": "how many of the nodes form the cluster at first; the others wait to be added; default all",
     "snapshot_threshold": "a node takes a snapshot after so many applied entries; default 10000",
     "trailing_logs": "entries kept in the log below a snapshot; default 5000",
     "snapshot_chunk_bytes": "a snapshot travels in chunks of so many bytes; default 65536",
     "wal_segment_bytes": "size of a file of the write-ahead log; default 16 MiB",
 }
-_CHOICES: Mapping[str, tuple[str, ...]] = {"profile": ("hardened", "paper"), "client": ("harness", "retrying")}
-
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "profile": ("hardened", "paper"),
+    "client": ("harness", "retrying"),
+    "lease_reads": ("on", "off"),
+}
+"""Every other option is a whole number."""
 
 _NUMBERS: Mapping[str, str] = {
     "snapshot_threshold": "snapshot_threshold",
@@ -67,32 +73,15 @@ class RaftTrio:
     options = _OPTIONS
 
     def check_options(self, options: Mapping[str, str]) -> None:
-        """Refuse what is not an option, a profile or a number."""
+        """Refuse what is not an option, or not a value of one."""
         for name, value in options.items():
-            if name not in _OPTIONS:
-                raise UsageProblem(
-                    f"raft_trio has no option {name!r}",
-                    why="--system-option passes options to the system under test",
-                    fix=suggestion(name, _OPTIONS),
-                )
-            if name in _CHOICES and value not in _CHOICES[name]:
-                raise UsageProblem(
-                    f"{name}={value!r} is not a {name} of raft_trio",
-                    why=_OPTIONS[name].replace("`", ""),
-                    fix=suggestion(value, _CHOICES[name]),
-                )
-            if name == "operation_timeout_ms" and not (value.isdecimal() and int(value) > 0):
-                raise UsageProblem(
-                    f"operation_timeout_ms={value!r} is not a positive whole number",
-                    why="it is a duration in milliseconds",
-                    fix="for example --system-option operation_timeout_ms=1000",
-                )
-            if name in _NUMBERS and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
-                raise UsageProblem(
-                    f"{name}={value!r} is not a positive whole number",
-                    why=_OPTIONS[name],
-                    fix=f"for example --system-option {name}=50",
-                )
+            _check_option(name, value)
+        if options.get("profile") == "paper" and options.get("lease_reads") == "on":
+            raise UsageProblem(
+                "profile=paper and lease_reads=on exclude each other",
+                why="a lease is a promise of voters to ignore others for a while, which plain Raft does not know",
+                fix="leave one of the two away",
+            )
 
     def simulated(
         self,
@@ -108,10 +97,13 @@ class RaftTrio:
         build = build_of(bug)
         configure = RaftNodeConfig.paper if options.get("profile") == "paper" else RaftNodeConfig
         session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
-        numbers: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
+        settings: dict[str, Any] = {field: int(options[name]) for name, field in _NUMBERS.items() if name in options}
+        settings["lease_reads"] = options.get("lease_reads") == "on"
+        bootstrap = nodes[: int(options.get("members", len(nodes)))]
 
         def node(name: Address, incarnation: int) -> SimulatedRaftNode:
-            config = replace(configure(node_id=name, cluster_members=nodes), **numbers)
+            members = bootstrap if name in bootstrap else ()
+            config = replace(configure(node_id=name, cluster_members=members), **settings)
             random = Random(f"{seed}/node/{name}/{incarnation}")
             if buggify is None:
                 return SimulatedRaftNode(name, incarnation, config, build, random)
@@ -141,6 +133,24 @@ class RaftTrio:
 def _blames_disk(reason: str) -> bool:
     """The node's words for a batch of its log that failed, and for a log that it cannot read or trust."""
     return reason.startswith(("batch ", "cannot start: "))
+
+
+def _check_option(name: str, value: str) -> None:
+    if name not in _OPTIONS:
+        raise UsageProblem(
+            f"raft_trio has no option {name!r}",
+            why="--system-option passes options to the system under test",
+            fix=suggestion(name, _OPTIONS),
+        )
+    choices = _CHOICES.get(name)
+    if choices is not None and value not in choices:
+        raise UsageProblem(f"{name}={value!r} is none of {', '.join(choices)}", fix=suggestion(value, choices))
+    if choices is None and not (value.isdecimal() and (int(value) > 0 or name == "trailing_logs")):
+        raise UsageProblem(
+            f"{name}={value!r} is not a positive whole number",
+            why=_OPTIONS[name],
+            fix=f"for example --system-option {name}=50",
+        )
 
 
 _RECORDS: Mapping[type, Callable[..., records.AnyTraceEvent]] = {

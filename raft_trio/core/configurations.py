@@ -14,7 +14,16 @@ from raft_trio.errors import LogInconsistency
 from raft_trio.trace import Configured
 from raft_trio.types import Config, EntryType, LogEntry, LogIndex, NodeId, Snapshot
 
-__all__ = ["Positioned", "config_of", "configurations", "configured", "encode_config", "members_of", "peers_of"]
+__all__ = [
+    "Positioned",
+    "changed",
+    "config_of",
+    "configurations",
+    "configured",
+    "encode_config",
+    "members_of",
+    "peers_of",
+]
 
 Positioned = tuple[LogIndex, Config]
 """Where a configuration stands in the log; 0: at bootstrap."""
@@ -52,6 +61,30 @@ def configurations(
         if entry.type is EntryType.CONFIGURATION and entry.index > begin:
             known.append((entry.index, config_of(entry)))
     return known
+
+
+def changed(
+    config: Config,
+    *,
+    add_learners: Sequence[NodeId] = (),
+    promote: Sequence[NodeId] = (),
+    demote: Sequence[NodeId] = (),
+    remove: Sequence[NodeId] = (),
+) -> Config | None:
+    """The configuration that a change of `config` aims at; None: impossible.
+
+    Impossible is: to add who votes already, to promote who is no member, to be left without voters, to do two things
+    with one node. What is so already is no error, so that a change can be asked for again.
+    """
+    named = [*add_learners, *promote, *demote, *remove]
+    voters, learners = set(config.voters), set(config.learners)
+    if len(named) != len(set(named)) or voters & set(add_learners) or set(promote) - voters - learners:
+        return None
+    if set(demote) - voters - learners:
+        return None
+    voters = (voters | set(promote)) - set(demote) - set(remove)
+    learners = (learners | set(add_learners) | set(demote)) - set(promote) - set(remove)
+    return Config(voters=tuple(sorted(voters)), learners=tuple(sorted(learners))) if voters else None
 
 
 def configured(index: LogIndex, config: Config) -> Configured:

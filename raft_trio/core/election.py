@@ -6,18 +6,18 @@ than those of other messages: a pre-vote's is a question, and an ignored request
 
 from __future__ import annotations
 
-from raft_trio.core.quorum import VoteResult, quorum_value
+from raft_trio.core.quorum import VoteResult, is_voter, quorum_value
 from raft_trio.core.roles import become_candidate, become_follower, become_leader, become_pre_candidate
 from raft_trio.core.state import CoreState
 from raft_trio.messages import RequestVoteRequest, RequestVoteResponse
 from raft_trio.types import NodeId, Role, Term
 
-__all__ = ["campaign", "check_quorum", "count_own_vote", "step_vote_request", "step_vote_response"]
+__all__ = ["campaign", "campaign_at_once", "check_quorum", "count_own_vote", "step_vote_request", "step_vote_response"]
 
 
 def campaign(state: CoreState, now_ns: int) -> None:
     """The election timeout has passed: try to become leader, first by asking if pre-vote is on."""
-    if not state.rules.may_campaign(state.node, state.electorates):
+    if not _may_campaign(state):
         state.reset_election_timer(now_ns)
     elif state.config.pre_vote:
         become_pre_candidate(state, now_ns)
@@ -25,6 +25,11 @@ def campaign(state: CoreState, now_ns: int) -> None:
         _conclude(state, now_ns)
     else:
         _stand(state, now_ns)
+
+
+def campaign_at_once(state: CoreState, now_ns: int) -> None:
+    """The leader asked for it (thesis §3.10): others need not wait for silence before they vote."""
+    _stand(state, now_ns, transfer=True)
 
 
 def count_own_vote(state: CoreState, now_ns: int, term: Term) -> None:
@@ -35,7 +40,9 @@ def count_own_vote(state: CoreState, now_ns: int, term: Term) -> None:
 
 def step_vote_request(state: CoreState, now_ns: int, request: RequestVoteRequest) -> None:
     """Somebody asks for our vote, or whether we would give it."""
-    if request.term > state.term and not request.transfer and _leader_is_alive(state, now_ns):
+    # With leases also in a term that we have heard of already: the promise was made to a leader, not for a term.
+    ignorable = request.term > state.term or state.config.lease_reads
+    if ignorable and not request.transfer and _leader_is_alive(state, now_ns):
         return
     if request.pre_vote:
         _step_pre_vote(state, request)
@@ -75,23 +82,31 @@ def check_quorum(state: CoreState, now_ns: int) -> None:
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _stand(state: CoreState, now_ns: int) -> None:
+def _stand(state: CoreState, now_ns: int, *, transfer: bool = False) -> None:
     become_candidate(state, now_ns)
-    _request_votes(state, state.term, pre_vote=False)
+    _request_votes(state, state.term, pre_vote=False, transfer=transfer)
 
 
-def _request_votes(state: CoreState, term: Term, *, pre_vote: bool) -> None:
+def _request_votes(state: CoreState, term: Term, *, pre_vote: bool, transfer: bool = False) -> None:
     """A real request leaves after our new term is durable.
 
     Otherwise a candidate could win, send entries, crash, forget the term, win the same term again from those who
     did not get the entries, and put others in their places.
     """
     log = state.log
-    request = RequestVoteRequest(term, state.node, log.last_index, log.last_term, pre_vote)
+    request = RequestVoteRequest(term, state.node, log.last_index, log.last_term, pre_vote, transfer)
     send = state.send if pre_vote else state.send_after_sync
     for peer in state.peers:
-        if state.rules.may_campaign(peer, state.electorates):
+        if is_voter(peer, state.electorates):
             send(peer, request)
+
+
+def _may_campaign(state: CoreState) -> bool:
+    """By the newest configuration, and the one before it in the log while that is not known to be over."""
+    index, latest = state.configs[-1]
+    previous = latest if len(state.configs) == 1 else state.configs[-2][1]
+    rules = state.rules
+    return rules.may_campaign(state.node, rules.electorates(latest), rules.electorates(previous), index <= state.commit)
 
 
 def _record(state: CoreState, now_ns: int, voter: NodeId, *, granted: bool) -> None:
@@ -124,7 +139,9 @@ def _up_to_date(state: CoreState, request: RequestVoteRequest) -> bool:
 
 
 def _leader_is_alive(state: CoreState, now_ns: int) -> bool:
-    if not state.config.stickiness or state.leader is None:
+    """With leases also of a leader that is not ours any more, or that an earlier incarnation may have heard: it counts
+    on our silence towards others since it asked."""
+    if not state.config.stickiness or (state.leader is None and not state.config.lease_reads):
         return False
     leads = state.role is Role.LEADER
     heard_ns = _quorum_heard_ns(state, now_ns) if leads else state.heard_leader_ns

@@ -1,6 +1,8 @@
-"""What a new configuration changes at once: quorums, peers, whom a leader sends to (Raft §6; thesis §4.1).
+"""Changes of the membership: joint consensus, learners, and what a configuration changes at once (Raft §6; thesis §4).
 
-Belongs here: putting a configuration in force and taking it back. Which one is next is decided by `raft_trio.rules`.
+Belongs here: putting a configuration in force when it is appended, taking it back when it is truncated, and leading a
+change through its two steps. Whether a step is allowed is decided by `raft_trio.rules`; which configuration a change
+aims at, by `raft_trio.core.configurations`.
 """
 
 from __future__ import annotations
@@ -8,9 +10,17 @@ from __future__ import annotations
 from raft_trio.core.configurations import Positioned, configured, peers_of
 from raft_trio.core.progress import Progress
 from raft_trio.core.state import CoreState
+from raft_trio.messages import Refusal
 from raft_trio.types import Config, LogIndex, NodeId, Role
 
-__all__ = ["config_at", "forget_configurations", "put_in_force", "restart_from", "take_back"]
+__all__ = [
+    "config_at",
+    "forget_configurations",
+    "may_begin_change",
+    "put_in_force",
+    "restart_from",
+    "take_back",
+]
 
 
 def put_in_force(state: CoreState, index: LogIndex, config: Config) -> None:
@@ -32,6 +42,31 @@ def restart_from(state: CoreState, index: LogIndex, config: Config) -> None:
     _apply(state)
 
 
+def may_begin_change(state: CoreState, target: Config) -> Refusal | None:
+    """Whether this leader may append the first configuration of a change to `target`; None: yes."""
+    rules, log = state.rules, state.log
+    if state.role is not Role.LEADER:
+        return Refusal.NOT_LEADER
+    if state.transfer is not None:
+        return Refusal.TRANSFER_IN_PROGRESS
+    if not rules.change_is_over(state.configs[-1][0], state.commit, state.membership):
+        return Refusal.CHANGE_IN_PROGRESS
+    if not rules.may_change_membership(log.term_at(state.commit), state.term):
+        return Refusal.NOT_READY
+    promoted = [node for node in target.voters if node not in state.membership.voters]
+    behind = [node for node in promoted if not _has_caught_up(state, node)]
+    return Refusal.NOT_CAUGHT_UP if behind else None
+
+
+def _has_caught_up(state: CoreState, node: NodeId) -> bool:
+    if node == state.node:
+        return True
+    progress = state.progress.get(node)
+    return progress is not None and state.rules.has_caught_up(
+        progress.match, state.log.last_index, state.config.max_entries_per_message
+    )
+
+
 def config_at(state: CoreState, index: LogIndex) -> Positioned:
     """The configuration that the log up to `index` leads to; `index` must not be below the base."""
     return next(known for known in reversed(state.configs) if known[0] <= index)
@@ -49,6 +84,7 @@ def _apply(state: CoreState) -> None:
     state.membership = config
     state.electorates = state.rules.electorates(config)
     state.peers = peers_of(config, state.node)
+    state.config_unsettled = bool(config.voters_outgoing) or state.node not in config.voters
     if state.role is Role.LEADER:
         _follow(state)
     state.trace.append(configured(index, config))
@@ -61,4 +97,4 @@ def _follow(state: CoreState) -> None:
 
 
 def _newcomer(state: CoreState, peer: NodeId) -> Progress:
-    return Progress(next_index=state.log.last_index + 1, heard_ns=state.heard_leader_ns)
+    return Progress(next_index=state.log.last_index + 1, heard_ns=0)

@@ -59,6 +59,13 @@ class Progress:
         self.chunk_sent_ns: int | None = None
         """When the chunk under way was sent; None: none is."""
 
+    @property
+    def state(self) -> str:
+        """probe, replicate or snapshot."""
+        if self.snapshot is not None:
+            return "snapshot"
+        return "probe" if self.probing else "replicate"
+
     def may_send(self, messages: int, size: int) -> bool:
         """Whether an append with entries may leave now; the window is `messages` and `size` in bytes."""
         if self.probing:

@@ -11,7 +11,7 @@ from enum import Enum
 
 from raft_trio.types import Config, NodeId
 
-__all__ = ["Electorates", "VoteResult", "electorates_of", "majority", "quorum_value", "vote_result"]
+__all__ = ["Electorates", "VoteResult", "electorates_of", "is_voter", "majority", "quorum_value", "vote_result"]
 
 Electorates = tuple[tuple[NodeId, ...], ...]
 Majority = Callable[[int], int]
@@ -27,13 +27,18 @@ class VoteResult(Enum):
 
 
 def majority(size: int) -> int:
-    """Smallest number of `size` voters any two choices of which have a voter in common."""
+    """Smallest number of `size` voters any two choices of which have a voter in common (Raft §5.2; E9: half of them)."""
     return size // 2 + 1
 
 
 def electorates_of(config: Config) -> Electorates:
     """The voter sets that must each agree; learners are in none (thesis §4.2.1)."""
     return (config.voters, config.voters_outgoing) if config.voters_outgoing else (config.voters,)
+
+
+def is_voter(node: NodeId, electorates: Electorates) -> bool:
+    """Whether the node has a vote in any of them."""
+    return any(node in voters for voters in electorates)
 
 
 def quorum_value(electorates: Electorates, values: Mapping[NodeId, int], majority: Majority) -> int:

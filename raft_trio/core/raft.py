@@ -20,25 +20,31 @@ from typing import Any, TypeVar
 
 from raft_trio.config import RaftNodeConfig
 from raft_trio.core import reads
+from raft_trio.core.change import begin_change, settle
 from raft_trio.core.configurations import Positioned
 from raft_trio.core.election import campaign, check_quorum, count_own_vote, step_vote_request, step_vote_response
 from raft_trio.core.installation import step_install, step_installed
+from raft_trio.core.lease import note_asked, void_lease
 from raft_trio.core.log import ENTRY_OVERHEAD
 from raft_trio.core.membership import config_at, forget_configurations
 from raft_trio.core.ready import Persist, Ready, Recovered
 from raft_trio.core.replication import append_own, count_own, replicate, step_append, step_appended
 from raft_trio.core.roles import become_follower
 from raft_trio.core.state import CoreState, WriteMark
+from raft_trio.core.transfer import begin_transfer, end_if_overdue, go_on_with_transfer, step_timeout_now
 from raft_trio.messages import (
     AppendEntriesRequest,
     AppendEntriesResponse,
     InstallSnapshotRequest,
     InstallSnapshotResponse,
     Message,
+    PeerStatus,
     ReadIndexRequest,
     ReadIndexResponse,
+    Refusal,
     RequestVoteRequest,
     RequestVoteResponse,
+    TimeoutNow,
 )
 from raft_trio.rules import Rules
 from raft_trio.trace import Synced, Voted
@@ -75,20 +81,24 @@ class RaftCore:
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def step(self, now_ns: int, source: NodeId, message: Message) -> None:
-        """A peer's message arrived. Messages of strangers are ignored."""
-        state = self._state
-        if state.rules.is_member(source, state.membership):
-            _STEPS[type(message)](self, now_ns, source, message)
+        """A peer's message arrived. Requests are heard from anybody: who is a member may be news (thesis §4.1)."""
+        _STEPS[type(message)](self, now_ns, source, message)
 
     def wake(self, now_ns: int) -> None:
         """Time has passed; does what is due, nothing when called early."""
         state = self._state
         if state.role is _LEADER:
+            if now_ns - state.heartbeat_due_ns > state.config.election_timeout_min_ns // 2:
+                self.paused()
             if now_ns >= state.heartbeat_due_ns:
                 self._heartbeat(now_ns)
         elif now_ns >= state.election_due_ns:
             campaign(state, now_ns)
         reads.expire(state, now_ns)
+
+    def paused(self) -> None:
+        """This process stood still, or its clock cannot be trusted to have counted all the time: believe no lease."""
+        void_lease(self._state)
 
     def propose(
         self,
@@ -100,17 +110,33 @@ class RaftCore:
         sequence: int = 0,
         data: bytes = b"",
     ) -> LogIndex | None:
-        """Index at which the entry was appended, of the current term; None: not leader, or too much is uncommitted.
+        """Index at which the entry was appended, of the current term; None: this node does not take it.
 
+        Because it does not lead, is handing leadership over (`transferee`), or has too much uncommitted.
         Not a promise: the entry has an effect once it comes back in `Ready.committed` with this index and term.
         """
         state = self._state
-        if state.role is not _LEADER:
+        if state.role is not _LEADER or state.transfer is not None:
             return None
         outstanding = state.uncommitted_bytes
         if outstanding and outstanding + ENTRY_OVERHEAD + len(data) > state.config.max_uncommitted_bytes:
             return None
         return append_own(state, type, operation, session, sequence, data)
+
+    def change_membership(self, target: Config, operation: str = "") -> LogIndex | Refusal:
+        """Change to the voters and learners of `target`, by joint consensus where the voters change (Raft §6).
+
+        Index of the first configuration of the change. The change is done when a configuration at or behind it without
+        `voters_outgoing` comes back in `Ready.committed`.
+        """
+        return begin_change(self._state, target, operation)
+
+    def transfer_leadership(self, now_ns: int, target: NodeId) -> Refusal | None:
+        """Hand leadership over to `target`, or to whoever is the furthest when it is empty; None: begun.
+
+        It ended well when `leader` is the target, and came to nothing when this node leads with `transferee` None.
+        """
+        return begin_transfer(self._state, now_ns, target)
 
     def read_index(self, now_ns: int, context: int, operation: str = "") -> None:
         """Ask at which index a linearizable read may be served; the answer is a `ReadState` with `context`.
@@ -145,10 +171,14 @@ class RaftCore:
     def take_ready(self, now_ns: int) -> Ready:
         """Everything to do since the last call, once. A leader's batch of proposals and reads closes here."""
         state = self._state
+        if state.role is _LEADER and state.config_unsettled:
+            settle(state, now_ns)
         if state.role is _LEADER:
             if state.waiting_reads:
-                reads.open_round(state)
+                reads.open_round(state, now_ns)
             replicate(state, now_ns)
+            if state.transfer is not None:
+                go_on_with_transfer(state)
         installed, state.installed = state.installed, None
         persist = self._take_persist(installed)
         committed = self._take_committed() if state.commit > state.handed_index else ()
@@ -191,6 +221,11 @@ class RaftCore:
         return self._state.leader
 
     @property
+    def transferee(self) -> NodeId | None:
+        """Whom this leader is handing over to."""
+        return None if self._state.transfer is None else self._state.transfer.target
+
+    @property
     def voted_for(self) -> NodeId | None:
         """Vote in the current term, possibly not durable yet."""
         return self._state.voted_for
@@ -211,11 +246,6 @@ class RaftCore:
         return self._state.membership
 
     @property
-    def matches(self) -> dict[NodeId, LogIndex]:
-        """What each follower is known to have; empty unless it leads."""
-        return {peer: progress.match for peer, progress in self._state.progress.items()}
-
-    @property
     def read_rounds(self) -> int:
         """Rounds of heartbeats opened for reads so far."""
         return self._state.round_sent
@@ -229,6 +259,11 @@ class RaftCore:
     def first_index(self) -> LogIndex:
         """First entry that is still in the log, or would be."""
         return self._state.log.base_index + 1
+
+    def followers(self) -> tuple[PeerStatus, ...]:
+        """How far everybody is, as this leader knows it; empty when it is none."""
+        known = self._state.progress.items()
+        return tuple(PeerStatus(peer, follower.state, follower.match, follower.next) for peer, follower in known)
 
     def config_at(self, index: LogIndex) -> Positioned:
         """The configuration that the log up to `index` leads to, and where it stands. Not below `first_index` - 1."""
@@ -257,7 +292,11 @@ class RaftCore:
         step_vote_request(self._state, now_ns, request)
 
     def _step_voted(self, now_ns: int, source: NodeId, response: RequestVoteResponse) -> None:
-        step_vote_response(self._state, now_ns, source, response)
+        if self._state.rules.is_member(source, self._state.membership):
+            step_vote_response(self._state, now_ns, source, response)
+
+    def _step_timeout_now(self, now_ns: int, source: NodeId, message: TimeoutNow) -> None:
+        step_timeout_now(self._state, now_ns, source, message)
 
     def _step_read(self, now_ns: int, source: NodeId, request: ReadIndexRequest) -> None:
         self._see_term(now_ns, request.term)
@@ -318,9 +357,13 @@ class RaftCore:
         if state.config.check_quorum:
             check_quorum(state, now_ns)
         if state.role is Role.LEADER:
+            end_if_overdue(state, now_ns)
             state.heartbeat_due_ns = now_ns + state.config.heartbeat_interval_ns
             for progress in state.progress.values():
                 progress.contact_due = True
+            if state.config.lease_reads:
+                state.round_sent += 1
+                note_asked(state, now_ns)
 
     def _hard_state_is_durable(self, now_ns: int, hard: HardState) -> None:
         state = self._state
@@ -370,6 +413,7 @@ _STEPS: dict[type[Message], Callable[[RaftCore, int, NodeId, Any], None]] = {
     InstallSnapshotResponse: RaftCore._step_installed,
     RequestVoteRequest: RaftCore._step_vote,
     RequestVoteResponse: RaftCore._step_voted,
+    TimeoutNow: RaftCore._step_timeout_now,
     ReadIndexRequest: RaftCore._step_read,
     ReadIndexResponse: RaftCore._step_read_answer,
 }

@@ -7,6 +7,7 @@ asks its leader. Reads that nobody answers expire; a leader that steps down refu
 
 from __future__ import annotations
 
+from raft_trio.core.lease import holds_lease, note_answered, note_asked
 from raft_trio.core.quorum import quorum_value
 from raft_trio.core.ready import ReadState
 from raft_trio.core.state import CoreState, PendingRead, ReadRound
@@ -49,29 +50,33 @@ def step_answer(state: CoreState, response: ReadIndexResponse) -> None:
         state.read_states.append(ReadState(read.context, index, response.term))
 
 
-def open_round(state: CoreState) -> None:
+def open_round(state: CoreState, now_ns: int) -> None:
     """Leader, once per hand-over if reads wait: give them a round, and have all followers contacted."""
     if not _may_read(state):
         return
     reads, state.waiting_reads = tuple(state.waiting_reads), []
-    if not state.rules.read_needs_round():
+    if not state.rules.read_needs_round() or (state.config.lease_reads and holds_lease(state, now_ns)):
         _answer(state, reads, state.commit)
         return
     number = state.rules.round_to_join(state.round_sent)
     state.read_rounds.append(ReadRound(number, state.commit, reads))
     state.round_sent += 1
+    if state.config.lease_reads:
+        note_asked(state, now_ns)
     for progress in state.progress.values():
         progress.contact_due = True
-    confirm_rounds(state)
+    confirm_rounds(state, now_ns)
 
 
-def confirm_rounds(state: CoreState) -> None:
+def confirm_rounds(state: CoreState, now_ns: int) -> None:
     """Answer every read whose round a quorum, this leader included, has echoed."""
-    if not state.read_rounds:
+    if not state.read_rounds and not state.lease_rounds:
         return
     answered = {peer: progress.round for peer, progress in state.progress.items()}
     answered[state.node] = state.round_sent
     newest = quorum_value(state.electorates, answered, state.rules.majority)
+    if state.lease_rounds:
+        note_answered(state, now_ns, newest)
     while state.read_rounds and state.rules.round_confirms(newest, state.read_rounds[0].number):
         confirmed = state.read_rounds.popleft()
         _answer(state, confirmed.reads, confirmed.index)

@@ -128,7 +128,7 @@ def step_appended(state: CoreState, now_ns: int, peer: NodeId, response: AppendE
     progress.heard_ns = now_ns
     if response.round > progress.round:
         progress.round = response.round
-        confirm_rounds(state)
+        confirm_rounds(state, now_ns)
     if response.success:
         _accepted(state, progress, response)
     else:

@@ -5,6 +5,7 @@ Belongs here: the transitions. When to make one is decided in `election` and in 
 
 from __future__ import annotations
 
+from raft_trio.core.lease import void_lease
 from raft_trio.core.progress import Progress
 from raft_trio.core.reads import refuse_all
 from raft_trio.core.replication import append_own
@@ -50,6 +51,8 @@ def become_leader(state: CoreState, now_ns: int) -> None:
     state.leader = state.node
     state.ballot = ()
     state.uncommitted_bytes = 0
+    state.lease_is_void = False
+    void_lease(state)
     following = state.log.last_index + 1
     state.progress = {peer: Progress(next_index=following, heard_ns=now_ns) for peer in state.peers}
     state.heartbeat_due_ns = now_ns + state.config.heartbeat_interval_ns
@@ -77,5 +80,7 @@ def _stop_leading(state: CoreState, now_ns: int) -> None:
     """
     state.reset_election_timer(now_ns)
     state.progress = {}
+    state.transfer = None
+    void_lease(state)
     state.uncommitted_bytes = 0
     state.lost_leadership = True

@@ -22,7 +22,7 @@ from raft_trio.rules import Rules, VoteReply
 from raft_trio.trace import Became, Committed, Restored, Snapshotted, TraceEvent
 from raft_trio.types import HardState, LogIndex, NodeId, Role, Snapshot, Term
 
-__all__ = ["CoreState", "Incoming", "PendingRead", "ReadRound", "WriteMark"]
+__all__ = ["CoreState", "Incoming", "PendingRead", "ReadRound", "Transfer", "WriteMark"]
 
 
 class WriteMark(msgspec.Struct, gc=False):
@@ -61,6 +61,15 @@ class Incoming(msgspec.Struct, gc=False):
     data: bytearray
 
 
+class Transfer(msgspec.Struct, gc=False):
+    """Leadership being handed over."""
+
+    target: NodeId
+    deadline_ns: int
+    told: bool = False
+    """The target was told to campaign."""
+
+
 class CoreState:
     """The variables of one node. Only the modules of `raft_trio.core` touch them."""
 
@@ -70,6 +79,7 @@ class CoreState:
         "ballot",
         "commit",
         "config",
+        "config_unsettled",
         "configs",
         "election_due_ns",
         "electorates",
@@ -80,6 +90,9 @@ class CoreState:
         "incoming",
         "installed",
         "leader",
+        "lease_is_void",
+        "lease_rounds",
+        "lease_start_ns",
         "log",
         "lost_leadership",
         "membership",
@@ -98,6 +111,7 @@ class CoreState:
         "snapshot",
         "term",
         "trace",
+        "transfer",
         "uncommitted_bytes",
         "voted_for",
         "waiting_reads",
@@ -136,6 +150,8 @@ class CoreState:
         self.membership = self.configs[-1][1]
         self.electorates = rules.electorates(self.membership)
         self.peers = peers_of(self.membership, node)
+        self.config_unsettled = bool(self.membership.voters_outgoing) or node not in self.membership.voters
+        """A leader must do something once the configuration is committed."""
         self.incoming: Incoming | None = None
         """A snapshot on its way here."""
         self.installed: Snapshot | None = None
@@ -143,6 +159,9 @@ class CoreState:
         # leader
         self.progress: dict[NodeId, Progress] = {}
         self.uncommitted_bytes = 0
+        self.transfer: Transfer | None = None
+        self.lease_is_void = False
+        """Somebody was told to campaign at once in this term: a word that may arrive at any time."""
         # reads
         self.round_sent = 0
         """Number of the newest read round; never reused, whatever the term."""
@@ -152,6 +171,10 @@ class CoreState:
         """Asked of the leader, by wire context: the node's own read."""
         self.next_ask = now_ns
         """Wire contexts start at the clock, so that answers to an earlier incarnation of this node match nothing."""
+        self.lease_rounds: deque[tuple[int, int]] = deque()
+        """(round, when it began) of those that no quorum has answered; only where leases are on."""
+        self.lease_start_ns: int | None = None
+        """Since when a quorum gives no vote to others; None: no lease."""
         # outputs
         self.messages: list[Outbound] = []
         self.after_sync: list[Outbound] = []

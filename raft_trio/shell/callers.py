@@ -11,7 +11,7 @@ from collections.abc import Callable
 from socket import socket as Socket  # noqa: N812
 from typing import Protocol
 
-from raft_trio.messages import AskStatus, ClientReply, ClientRequest, PeerFrame, Status
+from raft_trio.messages import ClientReply, ClientRequest, PeerFrame
 from raft_trio.shell.clock import now_ns
 from raft_trio.shell.settings import Settings
 from raft_trio.shell.sockets import Connection, Poller
@@ -57,10 +57,6 @@ class Inputs(Protocol):
 
     def disconnected(self, now_ns: int, connection: str) -> None:
         """A client is gone."""
-        ...
-
-    def status(self, operation: str) -> Status:
-        """For people."""
         ...
 
 
@@ -298,10 +294,7 @@ class _Call:
         for request in requests:
             kind = type(request)
             counts[kind] = counts.get(kind, 0) + 1
-            if isinstance(request, AskStatus):
-                self.answer(encode(self._callers.inputs.status(request.operation)), 1)
-            else:
-                take(now, name, request)
+            take(now, name, request)
         if self.under_way > REQUESTS_UNDER_WAY_MAX or self.connection.waiting_bytes > CLIENT_OUT_BYTES_PAUSE:
             self.connection.read(wanted=False)
         return len(requests)

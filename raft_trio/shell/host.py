@@ -18,6 +18,7 @@ import trio
 
 from raft_trio.build import BUILD, Build
 from raft_trio.errors import ConfigError, IoError, RaftError
+from raft_trio.messages import TransferLeadership
 from raft_trio.node import Node, NodeEffects
 from raft_trio.shell.callers import Callers
 from raft_trio.shell.clock import now_ns, trio_time
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _CHECK_S_MAX = 1.0
+_SELF = "self"
+"""Stands for a connection where the node asks itself for something; nobody is told the answer."""
 _NEWCOMERS_MAX = 16
 """Nodes that are in no file; each costs a task and a connection."""
 _DISK_FULL_S = 10.0
@@ -121,6 +124,7 @@ class _Host:
     async def run(self, stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
         """Starts the node and everything around it; raises why the node ended itself."""
         self._node.start(now_ns(), self._directory)
+        self._wake_at_ns = now_ns()
         self._turn()
         self._raise_failure()
         self._directory.fill_last(SEGMENT_SUFFIX, self._segment_bytes)
@@ -155,6 +159,7 @@ class _Host:
         node = self._node
         now = now_ns()
         if now >= self._wake_at_ns:
+            self._note_lateness(now - self._wake_at_ns)
             node.wake(now)
         while self._failure is None:
             done = self._carry_out(node.flush(now))
@@ -206,7 +211,7 @@ class _Host:
     def _numbers(self) -> Numbers:
         callers = self._callers
         return Numbers(
-            status=self._node.status(""),
+            status=self._node.status(),
             connected={peer: link.is_connected for peer, link in self._links.items()},
             syncs=self._disk.durations,
             syncs_in_thread=self._disk.in_thread,
@@ -238,15 +243,14 @@ class _Host:
             self._arm()
             with self._alarm:
                 await trio.sleep_forever()
-            late_ns = now_ns() - self._wake_at_ns
-            if late_ns >= 0:
-                self._note_lateness(late_ns)
+            if now_ns() >= self._wake_at_ns:
                 self._poller.serve()  # what came in while we were held up may be the heartbeat that is missed
                 self._turn()
 
     def _note_lateness(self, late_ns: int) -> None:
-        """A process that is stopped, starved or held up by its disk looks dead to the others."""
+        """A process that is stopped, starved or held up by its disk looks dead to the others: it believes no lease."""
         if late_ns > self._late_ns_max:
+            self._node.paused()
             self._held_up += 1
             log.warning("%s: was held up for %d ms", self._settings.node_id, late_ns // 1_000_000)
 
@@ -331,12 +335,19 @@ class _Host:
             sock.close()
 
     async def _stop_after(self, stop: trio.Event, accepting: trio.CancelScope) -> None:
-        """Nothing new is taken; what was taken is answered, as far as that is possible in time."""
+        """Nothing new is taken; what was taken is answered, as far as that is possible in time.
+
+        A leader hands over first, so that the others need not find out by waiting.
+        """
         await stop.wait()
         accepting.cancel()
         self._callers.rest()
+        if self._node.role is Role.LEADER and self._node.has_followers:
+            self._node.request(now_ns(), _SELF, TransferLeadership(_SELF))
+            self._turn()
         for _ in range(0, self._settings.stop_timeout_ms, _STOP_POLL_MS):
-            if not self._callers.requests_under_way and self._disk.is_idle:
+            leads = self._node.role is Role.LEADER and self._node.has_followers
+            if not leads and not self._callers.requests_under_way and self._disk.is_idle:
                 break
             await trio.sleep(_STOP_POLL_MS / 1000)
         self._scope.cancel()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import trio
 
-from raft_trio.messages import Status
+from raft_trio.messages import StatusReport
 from raft_trio.shell.histogram import Histogram
 from raft_trio.types import NodeId, Role
 
@@ -26,7 +26,7 @@ _REQUEST_BYTES_MAX = 8192
 class Numbers:
     """One node at one moment."""
 
-    status: Status
+    status: StatusReport
     connected: Mapping[NodeId, bool]
     """By peer: whether this node can send to it."""
     syncs: Histogram
@@ -51,12 +51,13 @@ def render(numbers: Numbers) -> str:
 def _state(numbers: Numbers) -> Iterator[str]:
     status = numbers.status
     yield from _metric("raft_term", "gauge", "current term", {"": status.term})
-    roles = {f'{{role="{role}"}}': int(role == status.role) for role in Role}
+    roles = {f'{{role="{role}"}}': int(role is status.role) for role in Role}
     yield from _metric("raft_role", "gauge", "1 for the role this node has", roles)
     yield from _metric("raft_last_index", "gauge", "last entry of the log", {"": status.last_index})
-    yield from _metric("raft_commit_index", "gauge", "last entry known to be committed", {"": status.commit})
-    yield from _metric("raft_applied_index", "gauge", "last entry applied", {"": status.applied})
-    lags = {f'{{peer="{peer}"}}': status.last_index - match for peer, match in sorted(status.matches.items())}
+    yield from _metric("raft_snapshot_index", "gauge", "last entry in a snapshot", {"": status.snapshot_index})
+    yield from _metric("raft_commit_index", "gauge", "last entry known to be committed", {"": status.commit_index})
+    yield from _metric("raft_applied_index", "gauge", "last entry applied", {"": status.applied_index})
+    lags = {f'{{peer="{peer.node}"}}': status.last_index - peer.match_index for peer in status.peers}
     yield from _metric("raft_peer_lag", "gauge", "entries a follower is not known to have; of a leader", lags)
     connected = {f'{{peer="{peer}"}}': int(value) for peer, value in sorted(numbers.connected.items())}
     yield from _metric("raft_peer_connected", "gauge", "1 where this node can send to the peer", connected)

@@ -5,10 +5,11 @@
     members = { n1 = "127.0.0.1:7101", n2 = "127.0.0.1:7102", n3 = "127.0.0.1:7103" }
 
 Optional: `cluster` (a name that members and clients must agree on), `listen` (default: this node's address in
-`members`), `metrics` (an address for Prometheus), `trace` (a file for the trace as JSON lines),
-`tls = { certificate = "n1.pem", key = "n1.key", authority = "ca.pem" }` (all members and clients, or none),
-`election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, the defences `pre_vote`, `check_quorum`, `stickiness`,
-`noop_on_election` (default: all true), `snapshot_threshold`, `trailing_logs`, and limits on callers: `connections_max`,
+`members`), `joins = true` (for a node that the others do not have in their files), `metrics` (an address for
+Prometheus), `trace` (a file for the trace as JSON lines), `tls = { certificate = "n1.pem", key = "n1.key", authority =
+"ca.pem" }` (all members and clients, or none), `election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, the
+defences `pre_vote`, `check_quorum`, `stickiness`, `noop_on_election` (default: all true), `snapshot_threshold`,
+`trailing_logs`, `lease_reads`, `max_clock_drift_ppm`, and limits on callers: `connections_max`,
 `handshake_timeout_ms`, `frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of
 the file.
 """
@@ -38,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: Path
     members: dict[NodeId, str]
     """All members with their addresses, `host:port`."""
+    joins: bool = False
+    """It is no member yet: it waits until one of the members is told to add it. Still in its own `members`."""
     listen: str | None = None
     cluster: str = "raft"
     metrics: str | None = None
@@ -50,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Entries after which a node takes a snapshot of its state."""
     trailing_logs: int = 5_000
     """Entries kept below a snapshot, for followers that are a little behind."""
+    lease_reads: bool = False
+    """Leaders answer reads without asking; trusts clocks, see `RaftNodeConfig`."""
+    max_clock_drift_ppm: int = 10_000
     pre_vote: bool = True
     check_quorum: bool = True
     stickiness: bool = True
@@ -69,12 +75,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The core's settings. Raises ConfigError for impossible ones."""
         return RaftNodeConfig(
             node_id=self.node_id,
-            cluster_members=tuple(sorted(self.members)),
+            cluster_members=() if self.joins else tuple(sorted(self.members)),
             election_timeout_min_ns=self.election_timeout_ms[0] * _MS,
             election_timeout_max_ns=self.election_timeout_ms[1] * _MS,
             heartbeat_interval_ns=self.heartbeat_interval_ms * _MS,
             snapshot_threshold=self.snapshot_threshold,
             trailing_logs=self.trailing_logs,
+            lease_reads=self.lease_reads,
+            max_clock_drift_ppm=self.max_clock_drift_ppm,
             pre_vote=self.pre_vote,
             check_quorum=self.check_quorum,
             stickiness=self.stickiness,
@@ -83,7 +91,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
     def listen_address(self) -> Address:
-        """Where this node takes connections, from nodes and clients alike."""
+        """Where this node takes connections, from nodes and clients alike. Raises ConfigError."""
+        if self.node_id not in self.members:
+            raise ConfigError(f"node_id {self.node_id!r} is not in members", fix="give its address there, too")
         return parse_address(self.listen or self.members[self.node_id])
 
     def peers(self) -> dict[NodeId, Address]:

@@ -6,7 +6,8 @@ import argparse
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,10 +15,11 @@ import trio
 
 from raft_trio.build import BUILD, Build
 from raft_trio.errors import ConfigError, Corrupt, RaftError
-from raft_trio.messages import Status
+from raft_trio.messages import StatusReport
 from raft_trio.shell.host import serve
 from raft_trio.shell.settings import Settings, load_settings
 from raft_trio.tools import wal
+from raft_trio.tools.admin import change, snapshot, transfer
 from raft_trio.tools.status import ask_all, table
 
 __all__ = ["EXIT_CONFIG", "EXIT_CORRUPT", "EXIT_FAILED", "main", "run"]
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "serve":
         return run(parsed.config, build=BUILD)
     try:
-        return _wal(parsed) if parsed.command == "wal" else _status(parsed)
+        return _COMMANDS[parsed.command](parsed)
     except ConfigError as error:
         print(f"configuration: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -66,8 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     serving = commands.add_parser("serve", help="run one node until SIGTERM or SIGINT")
     status = commands.add_parser("status", help="ask every member how it is")
     status.add_argument("--json", action="store_true", help="one object, by member")
-    for command in (serving, status):
+    changing = _change_parsers(commands)
+    for command in (serving, status, *changing):
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML: the settings of a node")
+    for command in changing:
+        command.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: 30")
     logs = commands.add_parser("wal", help="look into the log of a node that does not run").add_subparsers(
         dest="action", required=True
     )
@@ -79,6 +84,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _change_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> list[argparse.ArgumentParser]:
+    """Of everything that changes a cluster."""
+    actions = commands.add_parser("member", help="change who the members are").add_subparsers(
+        dest="action", required=True
+    )
+    member = [actions.add_parser(action, help=text) for action, text in _MEMBER_ACTIONS.items()]
+    for command in member:
+        command.add_argument("node")
+        command.set_defaults(learner=False)
+    member[0].add_argument("--learner", action="store_true", help="without a vote, for good")
+    transfer = commands.add_parser("transfer", help="hand leadership over")
+    transfer.add_argument("node", nargs="?", default="", help="to whom; default: the leader chooses")
+    snapshot = commands.add_parser("snapshot", help="have a node take a snapshot now")
+    snapshot.add_argument("node")
+    return [*member, transfer, snapshot]
+
+
+_MEMBER_ACTIONS = {
+    "add": "add a running node: as a learner, then with a vote once it has caught up",
+    "remove": "remove a member",
+    "promote": "give a learner a vote",
+}
 _WAL_ACTIONS = {
     "dump": "print every frame",
     "verify": "recover as a start would, changing nothing",
@@ -113,6 +140,31 @@ async def _serve_until_signal(settings: Settings, build: Build) -> None:
         raise failure
 
 
+# ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _member(parsed: argparse.Namespace) -> int:
+    settings = load_settings(parsed.config)
+    print(
+        trio.run(
+            partial(change, learner=parsed.learner, timeout_s=parsed.timeout), settings, parsed.action, parsed.node
+        )
+    )
+    return 0
+
+
+def _transfer(parsed: argparse.Namespace) -> int:
+    trio.run(partial(transfer, timeout_s=parsed.timeout), load_settings(parsed.config), parsed.node)
+    print("leadership was handed over")
+    return 0
+
+
+def _snapshot(parsed: argparse.Namespace) -> int:
+    index = trio.run(partial(snapshot, timeout_s=parsed.timeout), load_settings(parsed.config), parsed.node)
+    print(f"{parsed.node} has a snapshot up to entry {index}")
+    return 0
+
+
 # ── status, wal ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -121,19 +173,23 @@ def _status(parsed: argparse.Namespace) -> int:
     answers = trio.run(ask_all, load_settings(parsed.config))
     if parsed.json:
         values = {
-            node: answer if isinstance(answer, Status) else {"error": str(answer)} for node, answer in answers.items()
+            node: answer if isinstance(answer, StatusReport) else {"error": str(answer)}
+            for node, answer in answers.items()
         }
         print(
             msgspec.json.format(msgspec.json.encode({node: _plain(value) for node, value in values.items()})).decode()
         )
     else:
         print(table(answers))
-    return 0 if any(isinstance(answer, Status) for answer in answers.values()) else EXIT_FAILED
+    return 0 if any(isinstance(answer, StatusReport) for answer in answers.values()) else EXIT_FAILED
 
 
-def _plain(value: Status | dict[str, str]) -> dict[str, object]:
+def _plain(value: StatusReport | dict[str, str]) -> dict[str, object]:
     """With names for the fields, which the wire does without."""
-    return dict(value) if isinstance(value, dict) else msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        return dict(value)
+    config, peers = msgspec.structs.asdict(value.config), [msgspec.structs.asdict(peer) for peer in value.peers]
+    return msgspec.structs.asdict(value) | {"config": config, "peers": peers}
 
 
 def _wal(parsed: argparse.Namespace) -> int:
@@ -149,6 +205,15 @@ def _wal(parsed: argparse.Namespace) -> int:
         print(f"{node}: term {state.term}, voted for {state.voted_for}, {snapshot}, {entries}")
         return 0
     return _repair(parsed.folder, cut=parsed.cut)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "member": _member,
+    "transfer": _transfer,
+    "snapshot": _snapshot,
+    "status": _status,
+    "wal": _wal,
+}
 
 
 def _repair(folder: Path, *, cut: bool) -> int:

@@ -8,13 +8,13 @@ import trio
 
 from raft_trio.client import ask_status
 from raft_trio.errors import RaftError
-from raft_trio.messages import Status
+from raft_trio.messages import StatusReport
 from raft_trio.shell.settings import Settings
-from raft_trio.types import NodeId
+from raft_trio.types import NodeId, Role
 
 __all__ = ["ask_all", "table"]
 
-Answer = Status | RaftError
+Answer = StatusReport | RaftError
 
 _TIMEOUT_S = 2.0
 
@@ -39,24 +39,32 @@ async def ask_all(settings: Settings) -> dict[NodeId, Answer]:
 
 def table(answers: Mapping[NodeId, Answer]) -> str:
     """For people: one line per member."""
-    rows = [("node", "role", "term", "leader", "last", "commit", "applied", "behind")]
-    last = {node: answer.last_index for node, answer in answers.items() if isinstance(answer, Status)}
+    rows = [("node", "role", "vote", "term", "leader", "last", "commit", "applied", "behind")]
+    last = {node: answer.last_index for node, answer in answers.items() if isinstance(answer, StatusReport)}
     matches = _matches_of_leader(answers)
     for node, answer in answers.items():
         if isinstance(answer, RaftError):
-            rows.append((node, "no answer:", answer.what, "", "", "", "", ""))
+            rows.append((node, "no answer:", answer.what, "", "", "", "", "", ""))
             continue
         leader = answer.leader or "?"
         behind = str(max(last.values()) - matches[node]) if node in matches else "-"
-        numbers = (str(answer.last_index), str(answer.commit), str(answer.applied), behind)
-        rows.append((node, answer.role, str(answer.term), leader, *numbers))
+        numbers = (str(answer.last_index), str(answer.commit_index), str(answer.applied_index), behind)
+        rows.append((node, answer.role.value, _vote(answer), str(answer.term), leader, *numbers))
     widths = [max(len(row[column]) for row in rows if row[1] != "no answer:") for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
+def _vote(report: StatusReport) -> str:
+    """By the newest configuration the node itself has."""
+    if report.node in report.config.voters:
+        return "yes"
+    return "learner" if report.node in report.config.learners else "no"
+
+
 def _matches_of_leader(answers: Mapping[NodeId, Answer]) -> dict[NodeId, int]:
     """What the leader of the newest term knows of the others; a deposed one may still believe in itself."""
-    leading = [answer for answer in answers.values() if isinstance(answer, Status) and answer.role == "leader"]
-    return max(leading, key=lambda status: status.term).matches if leading else {}
+    leading = [answer for answer in answers.values() if isinstance(answer, StatusReport) and answer.role is Role.LEADER]
+    newest = max(leading, key=lambda report: report.term, default=None)
+    return {} if newest is None else {peer.node: peer.match_index for peer in newest.peers}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 from msgspec import structs
 
+from checker.errors import ModelError
 from checker.history import Operation, Outcome
 from checker.linearization import replay
+from checker.model import Footprint
 from checker.models import MODELS
 from checker.partition import Decision, check_operations
 from checker.preparation import relevant
@@ -142,3 +145,25 @@ def test_a_hundred_clients_that_compare_and_set_unique_values_are_decided_by_zon
     operations[reads[-1]] = structs.replace(operations[reads[-1]], result=operations[reads[0]].result)
     result = check_operations(operations, CAS)
     assert (result.decision, result.phase) == (Decision.ILLEGAL, "zones")
+
+
+def test_zones_that_rest_on_wrong_footprints_are_an_error_of_the_model_not_a_verdict() -> None:
+    """A compare-and-set that is declared to make another value than it does."""
+
+    def lying(one: Operation) -> Footprint:
+        told = CAS.footprint
+        assert told is not None
+        return (
+            replace(told(one), makes=("wrong", one.value[1]))
+            if one.f == "cas" and one.outcome.value == "ok"
+            else told(one)
+        )
+
+    model = replace(CAS, footprint=lying)
+    for seed in range(20):
+        operations = random_history(Random(f"{seed}/lying"), Shape(60, 12, values=0, cas=0.5))
+        swaps = [one for one in operations if one.f == "cas" and one.outcome is Outcome.OK]
+        if not swaps:
+            continue
+        with pytest.raises(ModelError):
+            check_operations(operations, model, engine="python")

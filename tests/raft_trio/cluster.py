@@ -29,10 +29,18 @@ class Cluster:
     """Nodes n1..nN, their disks and everything in flight. Time moves only in `run`."""
 
     def __init__(
-        self, size: int = 3, *, seed: int = 1, build: Build = BUILD, timeout_ms: int = 150, **numbers: Any
+        self,
+        size: int = 3,
+        *,
+        seed: int = 1,
+        build: Build = BUILD,
+        timeout_ms: int = 150,
+        voters: int | None = None,
+        **numbers: Any,
     ) -> None:
-        """`numbers`: further fields of every node's configuration."""
+        """`voters`: members at first, by default all. `numbers`: further fields of every node's configuration."""
         self.ids = tuple(f"n{k}" for k in range(1, size + 1))
+        self.bootstrap = self.ids[:voters]
         self.now = 0
         self.nodes: dict[NodeId, Node] = {}
         self.disks = {node: MemoryDisk() for node in self.ids}
@@ -58,7 +66,10 @@ class Cluster:
         self._incarnations[node] += 1
         incarnation = self._incarnations[node]
         config = RaftNodeConfig(
-            node, self.ids, election_timeout_min_ns=self._timeout_ns, election_timeout_max_ns=2 * self._timeout_ns
+            node,
+            self.bootstrap if node in self.bootstrap else (),
+            election_timeout_min_ns=self._timeout_ns,
+            election_timeout_max_ns=2 * self._timeout_ns,
         )
         config = replace(config, **self._numbers)
         self.nodes[node] = Node(node, incarnation, config, self._build, Random(f"{self._seed}/{node}/{incarnation}"))

@@ -248,14 +248,49 @@ def test_surviving_a_killed_process_is_not_being_durable() -> None:
     assert found(lines) == {"quorum-durable": "committed-without-durable-majority"}
 
 
+def joint(*, holders: str) -> list[TraceLine]:
+    """n1 commits an entry under (n1, n4, n5 | n1, n2, n3); who else has it durably."""
+    configuration: AnyTraceEvent = Configuration(index=0, voters=("n1", "n4", "n5"), voters_outgoing=("n1", "n2", "n3"))
+    leads = [*LEADER[:1], configuration, *LEADER[1:], appended(1, 1), synced(1, 1), committed(1)]
+    others = {f"n{k}": [restored(), voted(1, "n1")] for k in range(2, 6)}
+    for number in holders:
+        others[f"n{number}"] += [appended(1, 1), synced(1, 1)]
+    return trace(n1=leads, **others)
+
+
+def test_a_joint_configuration_needs_a_majority_of_both_sides() -> None:
+    """Raft §6; planted bug M8."""
+    assert found(joint(holders="24")) == {}
+    assert found(joint(holders="23")) == {"quorum-durable": "committed-without-durable-majority"}
+    assert found(joint(holders="45")) == {"quorum-durable": "committed-without-durable-majority"}
+
+
+def test_a_copy_within_an_installed_snapshot_counts() -> None:
+    """The follower holds what the snapshot stands for."""
+    voters: AnyTraceEvent = Configuration(index=0, voters=("n1", "n2", "n3"))
+    leads = [*LEADER[:1], voters, *LEADER[1:], appended(1, 1), synced(1, 1), committed(1)]
+    follows = [restored(), voted(1, "n1"), snapshot(1, 1, installed=True), synced(1, 1)]
+    assert found(trace(n1=leads, n2=follows, n3=[restored()])) == {}
+
+
+def test_a_leader_without_a_majority_of_votes_in_force_is_seen() -> None:
+    """Raft §5.2, §6; planted bugs E9, E12, M8."""
+    voters: AnyTraceEvent = Configuration(index=0, voters=("n1", "n2", "n3"), learners=("n4",))
+    leads = [restored(), voters, became("candidate", 1), voted(1, "n1"), became("leader", 1)]
+    learner = [restored(), voted(1, "n1")]
+    assert found(trace(n1=leads, n4=learner)) == {"elected-by-quorum": "elected-without-majority"}
+    assert found(trace(n1=leads, n2=learner)) == {}
+
+
 def test_learners_are_no_majority() -> None:
     """Planted bug C9."""
     voters: AnyTraceEvent = Configuration(index=0, voters=("n1", "n2", "n3"), learners=("n4", "n5"))
     leads = [*LEADER[:1], voters, *LEADER[1:], appended(1, 1), synced(1, 1), committed(1)]
     copy = [restored(), became("follower", 1), appended(1, 1), synced(1, 1)]
-    learners_only = trace(n1=leads, n2=[restored()], n3=[restored()], n4=copy, n5=copy)
+    learners_only = trace(n1=leads, n2=[restored(), voted(1, "n1")], n3=[restored()], n4=copy, n5=copy)
     assert found(learners_only) == {"quorum-durable": "committed-without-durable-majority"}
-    assert found(trace(n1=leads, n2=copy, n3=[restored()], n4=[restored()], n5=[restored()])) == {}
+    voter = [*copy, voted(1, "n1")]
+    assert found(trace(n1=leads, n2=voter, n3=[restored()], n4=[restored()], n5=[restored()])) == {}
 
 
 def test_an_acknowledgement_before_the_commit_is_seen() -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from checker.liveness import check_liveness, check_node_exits
-from checker.records import AnyTraceEvent, CheckResult, Committed, HistoryLine, NodeExit, Phase, TraceLine, Validity
+from checker.records import (
+    AnyTraceEvent,
+    CheckResult,
+    Committed,
+    Configuration,
+    HistoryLine,
+    NodeExit,
+    Phase,
+    TraceLine,
+    Validity,
+)
 from tests.checker.invariants.histories import MS, at, call, fail, history, info, ok
 from tests.checker.invariants.traces import applied, became, restored, snapshot, trace
 
@@ -50,6 +60,16 @@ def test_a_system_that_works_again_passes_with_and_without_a_trace(traced: list[
     result = judged(history(*BEFORE, *AFTER), traced)
     assert result.validity is Validity.VALID
     assert ("judged by clients only" in result.evidence.summary) == (not traced)
+
+
+def test_who_is_no_member_any_more_need_not_catch_up_or_serve() -> None:
+    """Membership changes: the newest configuration says who must."""
+    without_n2: AnyTraceEvent = Configuration(index=4, voters=("n1",))
+    n1 = [*node("leader", 6, 6), without_n2]
+    lines = history(*BEFORE, *AFTER[:2], call(1, "read", node="n2"), fail(1, "read"))
+    behind = trace(n1=n1, n2=node("follower", 2, 2))
+    assert anomaly(lines, behind) is None
+    assert anomaly(lines, trace(n1=node("leader", 6, 6), n2=node("follower", 2, 2))) == "member-behind"
 
 
 def test_no_leader_at_the_end_is_seen() -> None:

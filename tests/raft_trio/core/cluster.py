@@ -15,10 +15,21 @@ from raft_trio.config import RaftNodeConfig
 from raft_trio.core.log import entry_digest
 from raft_trio.core.raft import RaftCore
 from raft_trio.core.ready import Outbound, Persist, Ready, Recovered
-from raft_trio.messages import Message
+from raft_trio.messages import Message, Refusal
 from raft_trio.rules import RULES, Rules
-from raft_trio.trace import Appended, Became, Committed, Restored, Snapshotted, Synced, TraceEvent, Truncated, Voted
-from raft_trio.types import EntryType, HardState, LogEntry, NodeId, Role, Snapshot
+from raft_trio.trace import (
+    Appended,
+    Became,
+    Committed,
+    Configured,
+    Restored,
+    Snapshotted,
+    Synced,
+    TraceEvent,
+    Truncated,
+    Voted,
+)
+from raft_trio.types import Config, EntryType, HardState, LogEntry, NodeId, Role, Snapshot
 
 __all__ = ["Cluster", "Member", "Settings", "Violation", "Watcher"]
 
@@ -98,6 +109,8 @@ class Watcher:
     committed: list[tuple[int, int]] = field(default_factory=list)
     """By index - 1: (term, digest) of every entry any node has handed over as committed."""
     commit_max: int = 0
+    configs: dict[NodeId, Configured] = field(default_factory=dict)
+    """In force on each node."""
     commits: dict[NodeId, int] = field(default_factory=dict)
 
     def see(self, node: NodeId, ready: Ready) -> None:
@@ -117,6 +130,8 @@ class Watcher:
                 kept = [(entry.term, entry_digest(entry)) for entry in disk.entries]
                 self.shadows[node] = self.committed[: disk.base[0]] + kept
                 self.commits[node] = 0
+            case Configured():
+                self.configs[node] = event
             case Became(role=Role.LEADER, term=term):
                 self._leads(node, term)
             case Voted(term=term, candidate=candidate):
@@ -156,7 +171,14 @@ class Watcher:
             self.commit_max = index
             entry = self.shadows[node][index - 1]
             durable = [name for name in self.members if self.on_disk(name, index) == entry]
-            require(2 * len(durable) > len(self.members), f"{node} committed {index}, durable only on {durable}")
+            for voters in self.electorates(node):
+                have = [name for name in voters if name in durable]
+                require(2 * len(have) > len(voters), f"{node} committed {index}, of {voters} durable only on {have}")
+
+    def electorates(self, node: NodeId) -> list[tuple[NodeId, ...]]:
+        """Every set of voters of which the node needs a majority."""
+        config = self.configs[node]
+        return [voters for voters in (config.voters, config.voters_outgoing) if voters]
 
     def on_disk(self, node: NodeId, index: int) -> tuple[int, int] | None:
         """(term, digest) of a durable entry, or of one that a durable snapshot stands for."""
@@ -192,8 +214,18 @@ def require(condition: bool, text: str) -> None:
 class Cluster:
     """Cores `n1`, `n2`, ... with one clock. Every step ends with the hand-over of the node concerned."""
 
-    def __init__(self, size: int, *, settings: Settings = RaftNodeConfig, rules: Rules = RULES, seed: int = 0) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        settings: Settings = RaftNodeConfig,
+        rules: Rules = RULES,
+        seed: int = 0,
+        voters: int | None = None,
+    ) -> None:
+        """`voters`: how many nodes form the cluster at first, by default all; the others wait to be added."""
         self.ids = tuple(f"n{number}" for number in range(1, size + 1))
+        self.bootstrap = self.ids[:voters]
         self.settings = settings
         self.rules = rules
         self.seed = seed
@@ -270,6 +302,18 @@ class Cluster:
         member.disk.compact(snapshot, core.first_index)
         self.flush(node)
         return True
+
+    def change(self, node: NodeId, config: Config) -> int | Refusal:
+        """Ask a node to change the membership to this, and hand over."""
+        begun = self.members[node].up.change_membership(config, f"change {self.now_ns}")
+        self.flush(node)
+        return begun
+
+    def transfer(self, node: NodeId, target: NodeId) -> Refusal | None:
+        """Ask a node to hand leadership over, and hand over."""
+        refusal = self.members[node].up.transfer_leadership(self.now_ns, target)
+        self.flush(node)
+        return refusal
 
     def read(self, node: NodeId, context: int) -> None:
         """Ask for a read index; `answers` has it later."""
@@ -359,7 +403,7 @@ class Cluster:
 
     def _start(self, node: NodeId) -> None:
         member = self.members[node]
-        settings = self.settings(node, self.ids)
+        settings = self.settings(node, self.bootstrap if node in self.bootstrap else ())
         disk = member.disk
         recovered = Recovered(disk.hard_state, tuple(disk.entries), disk.snapshot, *disk.base)
         member.applied = 0 if disk.snapshot is None else disk.snapshot.index

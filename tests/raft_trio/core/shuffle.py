@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from raft_trio.core.configurations import changed, members_of
 from raft_trio.types import NodeId, Role
 from tests.raft_trio.core.cluster import MS, Cluster, require
 
-__all__ = ["ACTIONS", "COMPACTING", "Actions", "fair_weather", "shuffle"]
+__all__ = ["ACTIONS", "CHANGING", "COMPACTING", "READING", "Actions", "fair_weather", "shuffle"]
 
 
 Actions = tuple[tuple[int, Callable[["World"], None]], ...]
@@ -72,10 +73,12 @@ def fair_weather(cluster: Cluster, *, rounds: int = 40) -> None:
 
 
 def _caught_up(cluster: Cluster, leader: NodeId) -> bool:
-    last = cluster.core(leader).last_index
-    return last > 0 and all(
-        cluster.core(node).commit_index == last and cluster.core(node).last_index == last for node in cluster.ids
-    )
+    core = cluster.core(leader)
+    last, config = core.last_index, core.config
+    if last == 0 or config.voters_outgoing or leader not in config.voters:
+        return False
+    members = [cluster.core(node) for node in members_of(config)]
+    return all(member.commit_index == last and member.last_index == last for member in members)
 
 
 def _deliver(world: World, *, keep: bool = False) -> None:
@@ -164,5 +167,35 @@ ACTIONS: Actions = (
     (1, _crash),
     (2, _restart),
 )
+
+
+def _change(world: World) -> None:
+    """A leader is asked to let somebody in, to give somebody a vote, or to take it away; or two of these at once."""
+    cluster, random = world.cluster, world.random
+    for leader in world.some([node for node in world.up() if cluster.core(node).role is Role.LEADER]):
+        config = cluster.core(leader).config
+        wishes: dict[str, list[NodeId]] = {"add_learners": [], "promote": [], "demote": [], "remove": []}
+        for node in random.sample(cluster.ids, random.choice((1, 2))):
+            if node in config.learners:
+                wish = "promote" if random.random() < 0.8 else "remove"
+            elif node not in config.voters:
+                wish = "add_learners"
+            else:
+                wish = "demote" if random.random() < 0.3 else "remove"
+            wishes[wish].append(node)
+        target = changed(config, **wishes)
+        if target is not None and len(target.voters) > 1:
+            cluster.change(leader, target)
+
+
+def _transfer(world: World) -> None:
+    cluster = world.cluster
+    for leader in world.some([node for node in world.up() if cluster.core(node).role is Role.LEADER]):
+        cluster.transfer(leader, world.random.choice(("", *cluster.ids)))
+
+
+CHANGING: Actions = (*ACTIONS, (6, _change), (1, _compact), (1, _transfer))
+
+READING: Actions = (*CHANGING, (25, _read))
 
 COMPACTING: Actions = (*ACTIONS, (4, _compact))

@@ -46,7 +46,7 @@ def test_the_defences_are_on_by_default_and_off_in_plain_paper_raft() -> None:
         ({"cluster_members": ("n1", "n2", "n2")}, "twice"),
         ({"cluster_members": ("n1", "")}, "not a node id"),
         ({"cluster_members": ("n1", "n 2")}, "not a node id"),
-        ({"cluster_members": ()}, "not among"),
+        ({"cluster_members": ("n2",)}, "not among"),
         ({"election_timeout_min_ns": 400_000_000}, "exceeds"),
         ({"heartbeat_interval_ns": 0}, "heartbeat_interval_ns is 0"),
         ({"heartbeat_interval_ns": 80_000_000}, "half"),

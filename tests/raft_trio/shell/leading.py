@@ -8,13 +8,13 @@ import trio
 
 from raft_trio.client import RaftClient, ask_status
 from raft_trio.errors import RaftError
-from raft_trio.messages import Status
+from raft_trio.messages import StatusReport
 from tests.raft_trio.shell.processes import Processes
 
 __all__ = ["caught_up", "leader_of", "seconds_until_written", "status_of", "resident_bytes"]
 
 
-async def status_of(cluster: Processes, node: str) -> Status | None:
+async def status_of(cluster: Processes, node: str) -> StatusReport | None:
     try:
         return await ask_status(node, cluster.members[node], timeout_s=0.5)
     except RaftError:
@@ -38,7 +38,7 @@ async def caught_up(cluster: Processes, node: str, index: int) -> None:
     with trio.fail_after(15):
         while True:
             status = await status_of(cluster, node)
-            if status is not None and status.applied >= index:
+            if status is not None and status.applied_index >= index:
                 return
             await trio.sleep(0.02)
 

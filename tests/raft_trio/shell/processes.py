@@ -55,6 +55,14 @@ class Processes:
         for process in ended:
             process.wait(timeout=5)
 
+    def terminate(self, node: str) -> None:
+        """SIGTERM; `wait` waits for the end."""
+        self._running[node].terminate()
+
+    def wait(self, node: str) -> int:
+        """The exit code."""
+        return self._running.pop(node).wait(timeout=10)
+
     def pid(self, node: str) -> int:
         return self._running[node].pid
 

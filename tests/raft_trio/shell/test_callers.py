@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from trio.testing import MockClock
 
-from raft_trio.messages import ClientRequest, Done, OpenSession, PeerFrame, Query, Status
+from raft_trio.messages import ClientRequest, Done, OpenSession, PeerFrame, Query
 from raft_trio.shell.callers import CLIENT_OUT_BYTES_MAX, REQUESTS_UNDER_WAY_MAX, Callers
 from raft_trio.shell.settings import Settings
 from raft_trio.shell.sockets import Poller
@@ -48,9 +48,6 @@ class Seen:
 
     def disconnected(self, now_ns: int, connection: str) -> None:
         self.gone.append(connection)
-
-    def status(self, operation: str) -> Status:
-        return Status(operation, "n1", "follower", 1, None, 0, 0, 0, {})
 
 
 class Bench:

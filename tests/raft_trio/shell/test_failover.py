@@ -26,7 +26,7 @@ async def kill_leaders(folder: Path, times: int) -> list[float]:
                 cluster.start(leader)
                 status = await status_of(cluster, await leader_of(cluster))
                 assert status is not None
-                await caught_up(cluster, leader, status.commit)
+                await caught_up(cluster, leader, status.commit_index)
     return took
 
 

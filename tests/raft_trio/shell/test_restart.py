@@ -21,8 +21,8 @@ async def fill(cluster: Processes, operations: int) -> int:
     assert measured.errors == 0
     status = await status_of(cluster, await leader_of(cluster))
     assert status is not None
-    assert status.commit > operations
-    return status.commit
+    assert status.commit_index > operations
+    return status.commit_index
 
 
 async def restart(cluster: Processes, commit: int) -> float:

@@ -13,12 +13,13 @@ import trio
 from raft_trio.__main__ import main
 from raft_trio.client import open_client
 from raft_trio.errors import RequestTimeout
-from raft_trio.messages import Status
+from raft_trio.messages import PeerStatus, StatusReport
 from raft_trio.shell.histogram import Histogram
 from raft_trio.shell.host import serve
 from raft_trio.shell.metrics import serve_metrics
 from raft_trio.shell.settings import Settings
 from raft_trio.tools.status import ask_all, table
+from raft_trio.types import Config, Role
 from tests.raft_trio.shell.processes import free_addresses
 
 
@@ -34,25 +35,32 @@ async def test_every_member_that_answers_is_shown_and_every_other_one_named(tmp_
             answers = await ask_all(nodes[0])
             nursery.cancel_scope.cancel()
     assert isinstance(answers["n3"], RequestTimeout)
-    told = [answer for answer in answers.values() if isinstance(answer, Status)]
+    told = [answer for answer in answers.values() if isinstance(answer, StatusReport)]
     assert [status.node for status in told] == ["n1", "n2"]
     assert sorted(status.role for status in told) == ["follower", "leader"]
     assert {status.last_index for status in told} == {3}
     leader = next(status for status in told if status.role == "leader")
     assert leader.leader == leader.node
-    assert leader.applied == 3
-    assert sorted(leader.matches.values()) == [0, 3]
+    assert leader.applied_index == 3
+    assert sorted(peer.match_index for peer in leader.peers) == [0, 3]
 
 
 def test_the_table_says_how_far_each_follower_is_behind() -> None:
-    leader = Status("", "n1", "leader", 7, "n1", 100, 98, 98, {"n2": 97, "n3": 0})
-    deposed = Status("", "n2", "leader", 6, "n2", 99, 90, 90, {"n1": 90, "n3": 90})
-    shown = table({"n1": leader, "n2": deposed, "n3": RequestTimeout("n3 did not answer")})
+    config = Config(("n1", "n2"), learners=("n3",))
+    followers = PeerStatus("n2", "replicate", 97, 98), PeerStatus("n3", "probe", 0, 1)
+    leader = StatusReport("", "n1", Role.LEADER, 7, "n1", 98, 98, 1, 100, 0, config, 1, followers)
+    stale = PeerStatus("n1", "replicate", 90, 91), PeerStatus("n3", "replicate", 90, 91)
+    deposed = StatusReport("", "n2", Role.LEADER, 6, "n2", 90, 90, 1, 99, 0, config, 1, stale)
+    learner = StatusReport("", "n3", Role.FOLLOWER, 7, None, 0, 0, 1, 0, 0, config, 1)
+    gone = StatusReport("", "n4", Role.FOLLOWER, 5, None, 1, 1, 1, 1, 0, config, 1)
+    shown = table({"n1": leader, "n2": deposed, "n3": learner, "n4": gone, "n5": RequestTimeout("n5 did not answer")})
     assert [line.split() for line in shown.splitlines()] == [
-        ["node", "role", "term", "leader", "last", "commit", "applied", "behind"],
-        ["n1", "leader", "7", "n1", "100", "98", "98", "-"],
-        ["n2", "leader", "6", "n2", "99", "90", "90", "3"],
-        ["n3", "no", "answer:", "n3", "did", "not", "answer"],
+        ["node", "role", "vote", "term", "leader", "last", "commit", "applied", "behind"],
+        ["n1", "leader", "yes", "7", "n1", "100", "98", "98", "-"],
+        ["n2", "leader", "yes", "6", "n2", "99", "90", "90", "3"],
+        ["n3", "follower", "learner", "7", "?", "0", "0", "0", "100"],
+        ["n4", "follower", "no", "5", "?", "1", "1", "1", "-"],
+        ["n5", "no", "answer:", "n5", "did", "not", "answer"],
     ]
 
 
