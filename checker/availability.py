@@ -36,13 +36,15 @@ def check_availability(
     Invalid (`unavailable`) when in the load phase, `GRACE_NS` and more after every effective fault and before the next,
     less than `SHARE_MIN` of `CALM_MIN` or more operations were served. Where time is real, not `simulated`, it is short
     at times: there less than `REAL_SHARE_MIN` is `unknown`. Where nothing was ever served it says nothing: that is
-    `liveness`'s and `vacuity`'s to judge. faults: (begin, end) of effective ones, ascending.
+    `liveness`'s and `vacuity`'s to judge. Settling, in which the first leader is elected, counts as a fault.
+    faults: (begin, end) of effective ones, ascending.
     Figures: `calm`, `calm_served`, `faulty`, `faulty_served`, `calm_share`, `faulty_share`.
     """
     load = next((phase for phase in phases if phase.name == "load"), None)
     begin_ns, end_ns = (0, None) if load is None else (load.begin_ns, load.end_ns)
     asked = [one for one in operations if one.call_ns >= begin_ns and (end_ns is None or one.call_ns <= end_ns)]
-    calm = [one for one in asked if _is_calm(one, faults)]
+    settling = [(phase.begin_ns, begin_ns) for phase in phases if phase.name == "settle"]
+    calm = [one for one in asked if _is_calm(one, (*settling, *faults))]
     concerned = dict.fromkeys(one.index for one in calm)
     faulty = [one for one in asked if one.index not in concerned]
     figures: dict[str, Any] = {

@@ -16,7 +16,7 @@ import msgspec
 from checker.errors import CheckerError
 from checker.records import FaultApplied, FaultHealed, FaultLine, FaultObserved, FaultPlanned, FaultUndone
 
-__all__ = ["FaultStatus", "FaultSummary", "fault_windows", "summarize_faults"]
+__all__ = ["FaultStatus", "FaultSummary", "consequence_windows", "fault_windows", "summarize_faults"]
 
 
 class FaultStatus(StrEnum):
@@ -98,9 +98,19 @@ def summarize_faults(lines: Sequence[FaultLine]) -> tuple[FaultSummary, ...]:
 
 def fault_windows(faults: Iterable[FaultSummary], end_ns: int) -> tuple[tuple[int, int], ...]:
     """When effective faults were on: merged, ascending (from, to) in nanoseconds; never undone means to `end_ns`."""
+    return _merged((fault, end_ns if fault.undone_ns is None else fault.undone_ns) for fault in faults)
+
+
+def consequence_windows(faults: Iterable[FaultSummary], end_ns: int) -> tuple[tuple[int, int], ...]:
+    """As `fault_windows`, but each lasts until a probe saw its consequence end: a process that is started again is not
+    back yet, and takes its time in a real world."""
+    return _merged((fault, end_ns if fault.healed_ns is None else fault.healed_ns) for fault in faults)
+
+
+def _merged(ends: Iterable[tuple[FaultSummary, int]]) -> tuple[tuple[int, int], ...]:
     spans = sorted(
-        (fault.applied_ns, end_ns if fault.undone_ns is None else fault.undone_ns)
-        for fault in faults
+        (fault.applied_ns, end_ns)
+        for fault, end_ns in ends
         if fault.status is FaultStatus.EFFECTIVE and fault.applied_ns is not None
     )
     merged: list[tuple[int, int]] = []

@@ -19,6 +19,7 @@ __all__ = [
     "Header",
     "HistoryLine",
     "LineType",
+    "NodeClock",
     "NodeExit",
     "Phase",
     "RunEnd",
@@ -341,6 +342,14 @@ class NodeExit(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class NodeClock(msgspec.Struct, frozen=True, kw_only=True):
+    """What to add to `local_ns` of one incarnation to get about the run's time: for drawing only."""
+
+    node: str
+    incarnation: int
+    offset_ns: int
+
+
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The run's end mark: without it the harness was killed."""
 
@@ -387,4 +396,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[Phase, ...] = ()
     exits: tuple[NodeExit, ...] = ()
     """Unplanned exits of nodes."""
+    clocks: tuple[NodeClock, ...] = ()
+    """Of real nodes, by incarnation; the simulator's begin with the run."""
     end: RunEnd | None = None

@@ -161,7 +161,7 @@ class Engine:
         lasted_ns = now_ns - self._phases[-1].begin_ns
         match self.phase:
             case "settle":
-                return view.leader is not None or lasted_ns >= SETTLE_LIMIT_NS
+                return (view.leader is not None and _all_up(view)) or lasted_ns >= SETTLE_LIMIT_NS
             case "heal":
                 return self._is_calm(now_ns, view) or lasted_ns >= HEAL_LIMIT_NS
             case "final-reads":
@@ -198,7 +198,7 @@ class Engine:
 
     def _is_calm(self, now_ns: int, view: ClusterView) -> bool:
         """Every node has been up, under a known leader, for `CALM_NS`."""
-        if view.leader is None or len(view.up) < len(view.nodes):
+        if view.leader is None or not _all_up(view):
             self._calm_since_ns = None
             return False
         if self._calm_since_ns is None:
@@ -263,3 +263,7 @@ class Engine:
         if wake_ns != self._wake_ns:
             self._wake_ns = wake_ns
             actions.append(WakeEngine(wake_ns))
+
+
+def _all_up(view: ClusterView) -> bool:
+    return len(view.up) == len(view.nodes)

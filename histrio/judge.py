@@ -16,7 +16,7 @@ from typing import Any
 from checker.availability import check_availability
 from checker.bite import Rule, check_bite
 from checker.certificate import check_certificate
-from checker.faults import fault_windows, summarize_faults
+from checker.faults import consequence_windows, summarize_faults
 from checker.history import History
 from checker.leases import check_leases
 from checker.linearizability import check_history
@@ -129,7 +129,7 @@ def _bite(files: RunFiles) -> Sequence[CheckResult]:
 
 def _availability(files: RunFiles) -> Sequence[CheckResult]:
     end_ns = files.history.lines[-1].time_ns if files.history.lines else 0
-    windows = fault_windows(summarize_faults(files.faults), end_ns)
+    windows = consequence_windows(summarize_faults(files.faults), end_ns)
     simulated = files.run.environment == "sim"
     return [check_availability(files.history.operations, files.run.phases, windows, simulated=simulated)]
 

@@ -93,7 +93,9 @@ def carry_out(
     for planned in _planned(trial):
         recorder.fault(planned)
     conducted = world.conduct(trial, SYSTEMS[trial.spec.system], engine, recorder, folder, on_progress)
-    done = msgspec.structs.replace(record, phases=conducted.phases, exits=conducted.exits, end=conducted.end)
+    done = msgspec.structs.replace(
+        record, phases=conducted.phases, exits=conducted.exits, clocks=conducted.clocks, end=conducted.end
+    )
     return CarriedOut(done, _resolved(trial.plan, injector), conducted.signal)
 
 

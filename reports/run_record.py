@@ -135,7 +135,7 @@ def read_run(directory: Path) -> RunData:
         run=run,
         operations=operations,
         faults=_faults(fault_lines, directory / "faults.jsonl"),
-        trace=_trace(trace_lines, end_ns, absences),
+        trace=_trace(_in_run_time(trace_lines, run), end_ns, absences),
         verdict=verdict,
         plan=_plan(directory / "plan.json"),
         notes=tuple(notes),
@@ -256,6 +256,18 @@ class _NarrowLine(msgspec.Struct, frozen=True, gc=False):
     incarnation: int
     local_ns: int
     event: _NarrowEvent
+
+
+def _in_run_time(lines: Sequence[_NarrowLine], run: RunRecord) -> Sequence[_NarrowLine]:
+    """By the run's clock, as far as the harness has compared the nodes' with it."""
+    offsets = {(clock.node, clock.incarnation): clock.offset_ns for clock in run.clocks}
+    if not offsets:
+        return lines
+    return [
+        _NarrowLine(line.node, line.incarnation, line.local_ns + offset_ns, line.event)
+        for line in lines
+        if (offset_ns := offsets.get((line.node, line.incarnation))) is not None
+    ]
 
 
 def _trace(lines: Sequence[_NarrowLine], end_ns: int, absences: list[str]) -> Trace | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from checker.records import NodeExit, Phase, RunEnd
+from checker.records import NodeClock, NodeExit, Phase, RunEnd
 from histrio.engine import Engine
 from histrio.errors import EnvironmentUnavailable
 from histrio.recorder import Recorder
@@ -42,6 +42,7 @@ class Conducted:
     phases: tuple[Phase, ...]
     exits: tuple[NodeExit, ...]
     end: RunEnd
+    clocks: tuple[NodeClock, ...] = ()
     signal: int | None = None
     """The signal that broke the run off, still to be obeyed once all of this is recorded."""
 

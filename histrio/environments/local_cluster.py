@@ -220,7 +220,8 @@ class LocalCluster:
         """In the main thread, which lives as long as the harness: the kernel tells a child of its parent's *thread*."""
         setpriv = tool("setpriv")
         assert setpriv is not None, "without it there would be no cluster"
-        environ = {**os.environ, "PYTHONPATH": _CODE, **launch.environ, **self._environs.get(node, {})}
+        paths = os.pathsep.join(filter(None, (_CODE, os.environ.get("PYTHONPATH"))))
+        environ = {**os.environ, "PYTHONPATH": paths, **launch.environ, **self._environs.get(node, {})}
         with (self._folder / node / "log").open("ab") as log, inside(self._networks[node]):
             return subprocess.Popen(
                 [setpriv, "--pdeathsig", "KILL", *launch.argv],

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from checker.records import Became, Snapshot, TraceEvent, TraceLine
+from checker.records import Became, NodeClock, Snapshot, TraceEvent, TraceLine
 from histrio.environments.cluster import Cluster
 from histrio.errors import HarnessFailure
 from histrio.systems.system import NodeStatus
@@ -89,6 +89,7 @@ class Observer:
         """Nodes that have spoken since they were started."""
         self._roles: dict[str, tuple[int, str]] = {}
         self._spoke_at: dict[str, int] = {}
+        self._clocks: list[NodeClock] = []
         self._known: ClusterView | None = None
         self._interesting: tuple[frozenset[str], re.Pattern[bytes]] | None = None
 
@@ -104,6 +105,11 @@ class Observer:
     def spoke(self, node: str) -> int:
         """When it last spoke; -1: never."""
         return self._spoke_at.get(node, -1)
+
+    @property
+    def clocks(self) -> tuple[NodeClock, ...]:
+        """How far the nodes' clocks are from the harness's, as seen when each incarnation was first heard."""
+        return tuple(self._clocks)
 
     def poll(self) -> None:
         """Read what the nodes have written since the last time. Raises HarnessFailure for what is no trace."""
@@ -133,9 +139,16 @@ class Observer:
     def _follow(self, node: str) -> None:
         while lines := self._files[node].read():
             self._record(lines)
+            if node not in self._heard:
+                self._compare_clocks(node, lines)
             self._hear(node)
             if self._pattern().search(lines):
                 self._interpret(node, lines)
+
+    def _compare_clocks(self, node: str, lines: bytes) -> None:
+        first = _decoded(node, lines[: lines.index(b"\n")])
+        offset_ns = self._now_ns() - first.local_ns
+        self._clocks.append(NodeClock(node=node, incarnation=first.incarnation, offset_ns=offset_ns))
 
     def _hear(self, node: str) -> None:
         self._spoke_at[node] = self._now_ns()
@@ -155,7 +168,7 @@ class Observer:
         """`watched` is asked for every line: what was reported may have started what one line later waited for."""
         for line in lines.splitlines():
             if self._pattern().search(line):
-                self._report(node, _decoded(node, line))
+                self._report(node, _decoded(node, line).event)
 
     def _report(self, node: str, event: TraceEvent) -> None:
         if isinstance(event, Became):
@@ -175,9 +188,9 @@ class Observer:
             self._reported(node, name)
 
 
-def _decoded(node: str, line: bytes) -> TraceEvent:
+def _decoded(node: str, line: bytes) -> TraceLine:
     try:
-        return _LINE.decode(line).event
+        return _LINE.decode(line)
     except msgspec.DecodeError as error:
         raise HarnessFailure(
             f"a line of the trace of {node} cannot be read: {line[:200]!r}",

@@ -108,7 +108,8 @@ class RealWorld:
     def conducted(self, signal: int | None) -> Conducted:
         """How the run went; a signal that came after its end is obeyed, too."""
         end = self._end or RunEnd(time_ns=self.now_ns(), reason="interrupted")
-        return Conducted(phases=self._engine.phases, exits=tuple(self._exits), end=end, signal=signal)
+        clocks = () if self._observer is None else self._observer.clocks
+        return Conducted(self._engine.phases, tuple(self._exits), end, clocks, signal)
 
     async def run(self, open_cluster: OpenCluster, folder: Path) -> None:
         """Make the cluster, carry the trial out, heal, remove the cluster: also when cancelled. Raises HistrioError."""

@@ -89,7 +89,7 @@ class RaftTrioClient:
         """Hangs up."""
         if self._stream is not None:
             stream, self._stream = self._stream, None
-            await trio.aclose_forcefully(stream)
+            stream.socket.close()  # at once, also while all else is being cancelled
 
     async def _advance(self, step: SessionStep) -> SessionStep:
         """Sends what the session wants sent; then one reply, or the end of the connection."""
@@ -103,6 +103,9 @@ class RaftTrioClient:
                 await stream.send_all(b"".join([encode(payload) for payload in step.sends]))
             except trio.BrokenResourceError:
                 return await self._lost()
+            except trio.Cancelled:
+                await self.close()  # a part may have left, of which the next request would seem to be the rest
+                raise
         if self._stream is None:
             await trio.sleep_forever()  # until the session's deadline: it waits before it asks another node
         return await self._receive()

@@ -103,6 +103,13 @@ def test_no_operation_begins_before_a_leader_is_known_or_patience_ends() -> None
     assert first[0] >= SETTLE_LIMIT_NS
 
 
+def test_no_operation_begins_before_every_node_is_up_or_patience_ends() -> None:
+    """A real node takes its time to start; clients of one that is not there yet would count as an outage."""
+    world = World(view=ClusterView(nodes=UP.nodes, leader="n1", up=("n1", "n2")))
+    world.run(until_ns=SETTLE_LIMIT_NS + 500 * MS)
+    assert world.actions(InvokeOperation)[0][0] >= SETTLE_LIMIT_NS
+
+
 def test_healing_undoes_every_fault_that_lasts_and_starts_no_other() -> None:
     """A run never ends broken."""
     faults = (

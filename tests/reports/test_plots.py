@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from matplotlib.figure import Figure
 
-from checker.records import Became, RunEnd
+from checker.records import Became, NodeClock, RunEnd
 from reports.canvas import Panel, drawing_style, family_colour, plain, text_colour_on, to_svg
 from reports.frame import operations_frame
 from reports.plots import PLOT_NAMES, draw_plots
@@ -76,6 +77,21 @@ def test_a_trace_by_clocks_of_another_origin_is_not_put_on_the_time_axis(tmp_pat
     data = read_run(write_directory(tmp_path, run=a_run(end=end), trace=busy_trace(100)))
     assert data.trace is None
     assert any("clocks do not start with the run" in absence for absence in data.absences)
+
+
+def test_a_trace_whose_clocks_were_compared_with_the_runs_is_put_on_the_time_axis(tmp_path: Path) -> None:
+    """Real nodes: each incarnation by its own offset; one that was never compared is left out."""
+    lines = busy_trace(100)
+    here = dict.fromkeys((line.node, line.incarnation) for line in lines)
+    clocks = tuple(NodeClock(node=node, incarnation=life, offset_ns=-7 * SECOND) for node, life in here)
+    shifted = [msgspec.structs.replace(line, local_ns=line.local_ns + 7 * SECOND) for line in lines]
+    there = read_run(write_directory(tmp_path / "plain", run=a_run(), trace=lines)).trace
+    moved = read_run(write_directory(tmp_path / "moved", run=a_run(clocks=clocks), trace=shifted)).trace
+    assert there is not None
+    assert moved == there
+    lost = read_run(write_directory(tmp_path / "lost", run=a_run(clocks=clocks[1:]), trace=shifted)).trace
+    assert lost is not None
+    assert len(lost.incarnations) == len(there.incarnations) - 1
 
 
 def test_faults_have_a_lane_by_kind_below_the_phases(tmp_path: Path) -> None:

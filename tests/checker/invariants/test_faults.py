@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from checker.errors import CheckerError
-from checker.faults import FaultStatus, fault_windows, summarize_faults
-from checker.records import FaultApplied, FaultObserved, FaultUndone
+from checker.faults import FaultStatus, consequence_windows, fault_windows, summarize_faults
+from checker.records import FaultApplied, FaultHealed, FaultObserved, FaultUndone
 from tests.checker.invariants.faults import planned, story, summaries
 from tests.checker.invariants.histories import MS
 
@@ -81,3 +81,12 @@ def test_windows_are_merged_and_only_of_effective_faults() -> None:
         story("f", counts={"killed": 1}, from_ms=95, to_ms=99)[:3],
     )
     assert fault_windows(faults, 100 * MS) == ((10 * MS, 30 * MS), (40 * MS, 50 * MS), (95 * MS, 100 * MS))
+
+
+def test_a_consequence_lasts_until_it_is_seen_to_end() -> None:
+    """A process that is started again at 20 ms answers at 70; one that is never seen to is not back at all."""
+    killed = story("a", counts={"killed": 1}, from_ms=10, to_ms=20)[:-1]
+    back = FaultHealed(id="a", time_ns=70 * MS, probe="answered")
+    gone = story("b", counts={"killed": 1}, from_ms=80, to_ms=90)[:-1]
+    assert consequence_windows(summaries([*killed, back], gone), 100 * MS) == ((10 * MS, 70 * MS), (80 * MS, 100 * MS))
+    assert fault_windows(summaries([*killed, back], gone), 100 * MS) == ((10 * MS, 20 * MS), (80 * MS, 90 * MS))

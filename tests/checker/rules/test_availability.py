@@ -27,6 +27,19 @@ def check(*operations: Operation, simulated: bool = True) -> CheckResult:
     return check_availability(operations, LOAD, FAULTS, simulated=simulated)
 
 
+def test_a_cluster_that_has_just_elected_its_first_leader_has_the_time_that_follows_a_fault() -> None:
+    """The engine enters the load phase when one node leads; the others have yet to hear of it."""
+    phases = (
+        Phase(name="settle", begin_ns=0, end_ns=SECOND),
+        Phase(name="load", begin_ns=SECOND, end_ns=20 * SECOND),
+    )
+    early, late = refused(CALM_MIN, 2 * SECOND), refused(CALM_MIN, SECOND + GRACE_NS + 1)
+    answered = served(1, 19 * SECOND)
+    for operations, validity in ((early, Validity.VALID), (late, Validity.INVALID)):
+        result = check_availability([*operations, *answered], phases, (), simulated=True)
+        assert result.validity is validity
+
+
 def test_long_after_a_fault_there_is_no_excuse() -> None:
     result = check(*served(10, 0), *refused(CALM_MIN, AFTER + 1))
     assert (result.validity, result.anomaly) == (Validity.INVALID, "unavailable")

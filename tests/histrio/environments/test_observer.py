@@ -111,6 +111,20 @@ def test_spoke_tells_when_a_node_was_last_heard(tmp_path: Path) -> None:
     assert watching.observer.spoke("n1") == 90
 
 
+def test_the_clock_of_each_incarnation_is_compared_when_it_is_first_heard(tmp_path: Path) -> None:
+    """So that a report can draw what nodes did on the run's time axis. These traces begin at 0 of the node's clock."""
+    watching = Watching(tmp_path)
+    watching.now_ns = 70
+    watching.says("n1", STARTED)
+    watching.now_ns = 90
+    watching.says("n1", leads(1))
+    watching.observer.ended("n1")
+    watching.now_ns = 200
+    watching.write("n1", line("n1", STARTED, incarnation=2))
+    watching.observer.poll()
+    assert [(clock.incarnation, clock.offset_ns) for clock in watching.observer.clocks] == [(1, 70), (2, 200)]
+
+
 def test_a_line_that_a_killed_node_did_not_finish_is_dropped(tmp_path: Path) -> None:
     """The next incarnation appends right behind it (a signal may cut a write short)."""
     watching = Watching(tmp_path)

@@ -11,28 +11,33 @@ import pytest
 import trio
 import trio.testing
 
+from checker.faults import FaultStatus, summarize_faults
 from checker.history import History
 from checker.jsonl import read_jsonl
 from checker.records import (
     FaultApplied,
     FaultHealed,
     FaultLine,
+    FaultPlanned,
     FaultUndone,
     HistoryLine,
     LineType,
     TraceLine,
+    Validity,
     Voted,
 )
+from checker.vacuity import check_vacuity
 from histrio.engine import OTHER_PHASES_LIMIT_NS, Engine
-from histrio.environments.cluster import Cluster, RealMechanismFactory
+from histrio.environments.cluster import Cluster, Counts, RealMechanismFactory
 from histrio.environments.environment import Conducted, Progress
 from histrio.environments.real_world import RealWorld
 from histrio.planning import plan_trial, workload_options
 from histrio.recorder import Recorder
 from histrio.systems.system import DeployedSystem, NodeStatus
 from histrio.trial import TrialSpec
-from nemesis.injector import Injector
+from nemesis.injector import Apply, Injector, Undo
 from nemesis.plan import AtEvent, AtTime, Fault
+from nemesis.registry import kind_named
 from tests.histrio.environments.fakes import FakeMechanism, Opener, fake_system
 from workloads.registry import workload_named
 from workloads.session import Outcome
@@ -298,3 +303,29 @@ async def test_a_system_without_a_trace_is_asked_for_its_status(
     (applied,) = run.fault_lines(FaultApplied)
     assert isinstance(applied, FaultApplied)
     assert applied.resolved == ("n2",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"), [("kill-one", "kill"), ("pause-one", "pause"), ("partition-one", "partition")]
+)
+async def test_a_mechanism_that_does_nothing_makes_a_real_run_vacuous_too(
+    kind: str, family: str, tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The sabotage test of the registry: switched on is no evidence."""
+    run = Run(tmp_path, Fault(id="f1", kind=kind, at=AtTime(ns=100 * MS), for_ns=500 * MS, target="one"))
+
+    class NoOp(FakeMechanism):
+        async def apply(self, action: Apply) -> str:
+            return "pretends"
+
+        async def undo(self, action: Undo) -> Counts:
+            return dict.fromkeys(kind_named(kind).evidence, 0)
+
+    await run.conduct(lambda cluster, spoke, seed: NoOp(cluster, spoke, run.note, 0))
+    lines = read_jsonl(tmp_path / "faults.jsonl", FaultLine, format="histrio/faults").records
+    planned = FaultPlanned(id="f1", time_ns=0, kind=kind, family=family, at={}, for_ns=500 * MS)
+    (summary,) = summarize_faults([planned, *lines])
+    assert summary.status is FaultStatus.NO_EFFECT
+    result = check_vacuity(run.history(), [summary], [family])
+    assert result.validity is Validity.VACUOUS
+    assert family in result.evidence.summary
