@@ -21,7 +21,7 @@ from histrio.environments.mechanisms.network import CHAIN_PREFIX
 from histrio.environments.namespaces import tool
 from histrio.environments.volumes import IMAGE_NAME
 
-__all__ = ["remove_leftovers"]
+__all__ = ["leftover_groups", "remove_leftovers"]
 
 _LABEL = "histrio=run"
 _OWNER = "histrio.owner"
@@ -45,7 +45,7 @@ def remove_leftovers() -> list[Removal]:
     if not in_use:
         for found in (_mounts, _tables, _chains):
             removed += [(what, remove()) for what, remove in found()]
-    removed += [(what, remove()) for what, remove in _groups()]
+    removed += [(what, remove()) for what, remove in leftover_groups()]
     return removed
 
 
@@ -109,7 +109,8 @@ def _unchained(chain: str) -> bool:
     return _runs("iptables-restore", "-w", "--noflush", stdin=text)
 
 
-def _groups() -> Iterator[tuple[str, Callable[[], bool]]]:
+def leftover_groups() -> Iterator[tuple[str, Callable[[], bool]]]:
+    """What, and how to remove it: control groups of harnesses that are gone."""
     for group in sorted([*ROOT.glob(f"{GROUP_PREFIX}*"), *ROOT.glob(f"*/{GROUP_PREFIX}*")]):
         owner = group.name.removeprefix(GROUP_PREFIX).partition("-")[0]
         if not (owner.isdigit() and Path(f"/proc/{owner}").exists()):
