@@ -16,7 +16,6 @@ from checker.records import (
     Became,
     CheckResult,
     Committed,
-    Configuration,
     Received,
     Restored,
     Sent,
@@ -26,7 +25,7 @@ from checker.records import (
     Voted,
 )
 from checker.trace_log import UNKNOWN
-from checker.trace_view import Findings, Handler, NodeView
+from checker.trace_view import Electorates, Findings, Handler, NodeView
 
 __all__ = ["CommitCounted", "MatchProved", "PromiseDurable"]
 
@@ -180,6 +179,7 @@ class _Commit:
     own: int
     """Up to where its own log was durable."""
     line: TraceLine
+    electorates: Electorates | None
 
 
 @dataclass(slots=True)
@@ -192,9 +192,9 @@ class _Term:
 class CommitCounted:
     """A leader commits what a majority, itself included, says is durable, and only in its own term (Raft §5.3, §5.4.2).
 
-    It counts itself from its own sync on, and others by the acknowledgements of its term that it has received. Judged
-    against every configuration the trace shows, one satisfied is enough; without any, all traced nodes are voters.
-    Where no acknowledgements are traced, only the terms are judged.
+    It counts itself from its own sync on, and others by the acknowledgements of its term that it has received. The
+    majority is one of the configuration in force on it, in joint consensus one of each side (Raft §6); where none is
+    traced, all nodes are voters. Where no acknowledgements are traced, only the terms are judged.
     """
 
     def __init__(self) -> None:
@@ -205,27 +205,25 @@ class CommitCounted:
         """Message -> (term, match)."""
         self._terms: dict[tuple[str, int], _Term] = {}
         self._given_back: dict[str, int] = {}
-        self._voters: dict[frozenset[str], None] = {}
 
     def handlers(self) -> Mapping[type, Handler]:
-        """Acknowledgements at both ends, commits, configurations."""
+        """Acknowledgements at both ends, commits, restarts."""
         return {
             Sent: self._sent,
             Received: self._received,
             Committed: self._committed,
             Restored: self._restored,
-            Configuration: self._configuration,
         }
 
     def finish(self, views: Sequence[NodeView]) -> CheckResult:
         """Anomalies: `committed-older-term-by-counting`, `committed-without-majority`."""
         if self._matches:
-            configurations = tuple(self._voters) or (frozenset(view.name for view in views),)
+            everybody = (tuple(view.name for view in views),)
             for (node, term), course in self._terms.items():
-                self._judge(node, term, course, configurations)
+                self._judge(node, term, course, everybody)
         return self.findings.result()
 
-    def _judge(self, node: str, term: int, course: _Term, configurations: Sequence[frozenset[str]]) -> None:
+    def _judge(self, node: str, term: int, course: _Term, everybody: Electorates) -> None:
         matches: dict[str, int] = {}
         for event in course.events:
             if not isinstance(event, _Commit):
@@ -236,7 +234,7 @@ class CommitCounted:
                 continue
             have = {name for name, match in matches.items() if match >= event.index}
             have |= {node} if event.own >= event.index else set()
-            if not any(2 * len(have & voters) > len(voters) for voters in configurations):
+            if not all(2 * len(have.intersection(voters)) > len(voters) for voters in event.electorates or everybody):
                 text = (
                     f"{node}, leader of term {term}, committed up to {event.index} with a copy on only "
                     f"{', '.join(sorted(have)) or 'nobody'}; it had synced up to {event.own} itself"
@@ -267,10 +265,7 @@ class CommitCounted:
             )
         own = max(view.log.durable_index, self._given_back.get(view.name, 0))
         course = self._terms.setdefault((view.name, view.role_term), _Term())
-        course.events.append(_Commit(event.index, own, line))
+        course.events.append(_Commit(event.index, own, line, view.electorates()))
 
     def _restored(self, view: NodeView, line: TraceLine, event: Restored) -> None:
         self._given_back[view.name] = event.last_index
-
-    def _configuration(self, view: NodeView, line: TraceLine, event: Configuration) -> None:
-        self._voters.setdefault(frozenset(event.voters))

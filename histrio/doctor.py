@@ -110,6 +110,10 @@ def _store(store: Path) -> Capability:
 
 
 def _environment(entry: Entry) -> Capability:
-    return Capability(
-        name=f"--env {entry.name}", available=not entry.unavailable, detail=entry.unavailable or entry.about
-    )
+    """Not only whether this version has it, but whether it can run here."""
+    from histrio.registries import ENVIRONMENTS
+
+    lack = entry.unavailable
+    if not lack and entry.name in ENVIRONMENTS and (obstacle := ENVIRONMENTS[entry.name].obstacle) is not None:
+        lack = f"{obstacle.what}: {obstacle.fix}" if obstacle.fix else obstacle.what
+    return Capability(name=f"--env {entry.name}", available=not lack, detail=lack or entry.about)

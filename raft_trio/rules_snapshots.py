@@ -47,5 +47,5 @@ def config_after_install(snapshot: Config, own: Config) -> Config:
 
 
 def compact_up_to(snapshot_index: LogIndex, trailing: int) -> LogIndex:
-    """Up to where the log may be forgotten, a snapshot up to `snapshot_index` being durable."""
+    """Up to where the log may be forgotten, a snapshot up to `snapshot_index` being durable (Raft §7)."""
     return snapshot_index - trailing

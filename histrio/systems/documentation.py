@@ -1,4 +1,4 @@
-"""The tables of docs/bugs.md, made from the catalogues of planted bugs so that the page cannot say anything else."""
+"""The tables of docs/bugs.md, made from the catalogue of planted bugs so that the page cannot say anything else."""
 
 from __future__ import annotations
 

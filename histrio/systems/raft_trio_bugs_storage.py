@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from histrio.systems.planted_bug import PlantedBug
-from histrio.systems.raft_trio_hunts import FOLLOWER_LOSES_POWER, LEADER_KILLED, VOTERS_LOSE_POWER
+from histrio.systems.raft_trio_hunts import DISK_FAILS, FOLLOWER_LOSES_POWER, LEADER_KILLED, VOTERS_LOSE_POWER
 from histrio.systems.system import Bug
 from raft_trio.build import Build
 from raft_trio.core.ready import Ready
@@ -133,6 +133,16 @@ STORAGE_BUGS = (
             hunt=FOLLOWER_LOSES_POWER,
         ),
         _ack_before_fsync,
+    ),
+    PlantedBug(
+        Bug(
+            name="fsync_error_ignored",
+            reference="P9; fsyncgate (PostgreSQL 2018), rostam #94",
+            change="a node goes on when a write or sync of its log has failed, as if it had worked",
+            detectors=("synced-durable", "node-exits", "quorum-durable", "one-vote-per-term"),
+            hunt=DISK_FAILS,
+        ),
+        _fsync_error_ignored,
     ),
     PlantedBug(
         Bug(

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
 
 from histrio.systems.raft_trio_hunts import BLIND_RETRIES, LEADER_CUT_OFF, RETRIES
-from histrio.systems.raft_trio_session import OutcomeOf
 from histrio.systems.system import Bug
 from raft_trio.build import Build
-from workloads.errors import outcome_of
-from workloads.session import Outcome
+from workloads.session import Operation, Outcome, Session, SessionStep
 
 __all__ = ["BROKEN_CLIENTS", "BrokenClient", "ClientMode"]
+
+
+def _unchanged_session(session: Session) -> Session:
+    return session
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +30,10 @@ class ClientMode:
 
     retrying: bool = False
     """The client of `raft_trio_retrying`, else the one that is bound to a node and never retries."""
-    outcome: OutcomeOf = outcome_of
     anew: bool = False
     """Every try takes a new sequence number."""
+    spoil: Callable[[Session], Session] = _unchanged_session
+    """What stands between a client that never retries and the harness."""
 
 
 def _unchanged(build: Build) -> Build:
@@ -45,8 +51,30 @@ class BrokenClient:
     plant: Callable[[Build], Build] = _unchanged
 
 
-def _silence_is_failure(error: str) -> Outcome:
-    return Outcome.FAIL if error in ("timeout", "connection-lost", "outcome-unknown") else outcome_of(error)
+class _SilenceIsFailure:
+    """Every outcome that is not known becomes a definite failure. Implements `workloads.session.Session`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def invoke(self, now_ns: int, operation: Operation, operation_id: str) -> SessionStep:
+        return _definite(self._session.invoke(now_ns, operation, operation_id))
+
+    def received(self, now_ns: int, payload: Any) -> SessionStep:
+        return _definite(self._session.received(now_ns, payload))
+
+    def disconnected(self, now_ns: int, *, delivered: bool) -> SessionStep:
+        return _definite(self._session.disconnected(now_ns, delivered=delivered))
+
+    def wake(self, now_ns: int) -> SessionStep:
+        return _definite(self._session.wake(now_ns))
+
+
+def _definite(step: SessionStep) -> SessionStep:
+    completion = step.completion
+    if completion is None or completion.outcome is not Outcome.INFO:
+        return step
+    return msgspec.structs.replace(step, completion=msgspec.structs.replace(completion, outcome=Outcome.FAIL))
 
 
 def _every_copy_is_new(build: Build) -> Build:
@@ -62,7 +90,7 @@ _CATALOGUE = (
             detectors=("linearizability",),
             hunt=LEADER_CUT_OFF,
         ),
-        ClientMode(outcome=_silence_is_failure),
+        ClientMode(spoil=_SilenceIsFailure),
         "register",
     ),
     BrokenClient(

@@ -13,6 +13,7 @@ from histrio.systems.system import Hunt
 __all__ = [
     "ALL_STOP",
     "BLIND_RETRIES",
+    "DISK_FAILS",
     "FIGURE_8",
     "FOLLOWER_LOSES_POWER",
     "FOUR_STOP",
@@ -99,6 +100,12 @@ FIGURE_8 = Hunt(
     time_limit_s=3.2,
     rate_hz=60.0,
     concurrency=60,
+)
+DISK_FAILS = Hunt(
+    plan="fsync_error_ignored.1",
+    scenario="the disk of a node fails for 120 ms, at the end of which the node loses power",
+    nodes=3,
+    time_limit_s=3.2,
 )
 FOLLOWER_LOSES_POWER = Hunt(
     plan="ack_before_fsync.1",

@@ -58,13 +58,12 @@ def sessions_of(
 
     def session(process: int) -> Session:
         if not mode.retrying:
-            return RaftTrioSession(timeout_ns=timeout_ns, encoding=encoding, outcome=mode.outcome)
+            return mode.spoil(RaftTrioSession(timeout_ns=timeout_ns, encoding=encoding))
         return RetryingSession(
             timeout_ns=timeout_ns,
             nodes=nodes,
             first=process,
             encoding=encoding,
-            outcome=mode.outcome,
             anew=mode.anew,
         )
 

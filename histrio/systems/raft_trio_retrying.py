@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from histrio.systems.raft_trio_encoding import Encoding, Failed
-from histrio.systems.raft_trio_session import OutcomeOf
 from raft_trio import kv
 from raft_trio.messages import (
     ClientReply,
@@ -45,13 +44,12 @@ class RetryingSession:
         nodes: tuple[str, ...],
         first: int,
         encoding: Encoding,
-        outcome: OutcomeOf = outcome_of,
         anew: bool = False,
     ) -> None:
         """first: place of the node that is asked first. anew: every try takes a new sequence, which breaks the client
         (planted bug K6)."""
         self._timeout_ns, self._patience_ns = timeout_ns, timeout_ns // TRIES_IN_A_TIMEOUT
-        self._encoding, self._outcome_of, self._anew = encoding, outcome, anew
+        self._encoding, self._anew = encoding, anew
         self._nodes, self._place = nodes, first % len(nodes)
         self._session = self._sequence = 0
         self._open: Operation | None = None
@@ -95,7 +93,7 @@ class RetryingSession:
             case Refused(reason=reason, leader=leader):
                 self._answered()
                 return self._again(now_ns, reason.value, leader)
-            case OutcomeUnknown():
+            case OutcomeUnknown() | StatusReport():  # nobody asked for a report
                 return self._again(now_ns, "outcome-unknown", None)
             case StatusReport():
                 raise AssertionError("nobody asked for a status")
@@ -169,7 +167,7 @@ class RetryingSession:
     def _done(self, operation: Operation, result: kv.Result, position: tuple[int, int]) -> SessionStep:
         answer = self._encoding.answer(operation, result)
         if isinstance(answer, Failed):
-            return self._end(self._outcome_of(answer.error), error=answer.error, position=position)
+            return self._end(outcome_of(answer.error), error=answer.error, position=position)
         return self._end(Outcome.OK, value=answer, position=position)
 
     def _give_up(self, error: str) -> SessionStep:
@@ -177,7 +175,7 @@ class RetryingSession:
         if self._unanswered == 0:
             return self._end(Outcome.FAIL, error=error)
         indefinite = error if outcome_of(error) is Outcome.INFO else "outcome-unknown"
-        return self._end(self._outcome_of(indefinite), error=indefinite)
+        return self._end(outcome_of(indefinite), error=indefinite)
 
     def _end(
         self,

@@ -7,7 +7,6 @@ opens a session, so that a command duplicated on its way is applied once (thesis
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, assert_never
 
 from histrio.systems.raft_trio_encoding import ENCODINGS, Encoding, Failed
@@ -26,20 +25,14 @@ from raft_trio.messages import (
 from workloads.errors import outcome_of
 from workloads.session import Completion, Operation, Outcome, SessionStep
 
-__all__ = ["OutcomeOf", "RaftTrioSession"]
-
-OutcomeOf = Callable[[str], Outcome]
-"""Error -> what it says of an operation that was submitted."""
+__all__ = ["RaftTrioSession"]
 
 
 class RaftTrioSession:
     """Implements `workloads.session.Session`."""
 
-    def __init__(
-        self, *, timeout_ns: int, encoding: Encoding = ENCODINGS["register"], outcome: OutcomeOf = outcome_of
-    ) -> None:
-        """outcome: another table of definite errors makes a broken client."""
-        self._timeout_ns, self._encoding, self._outcome_of = timeout_ns, encoding, outcome
+    def __init__(self, *, timeout_ns: int, encoding: Encoding = ENCODINGS["register"]) -> None:
+        self._timeout_ns, self._encoding = timeout_ns, encoding
         self._session = 0
         self._sequence = 0
         self._open: Operation | None = None
@@ -82,7 +75,7 @@ class RaftTrioSession:
             case OutcomeUnknown():
                 return self._fail("outcome-unknown")
             case StatusReport():
-                raise AssertionError("a session asks for no status")
+                raise AssertionError("nobody asked for a status")
             case _:
                 assert_never(reply)
 
@@ -122,6 +115,6 @@ class RaftTrioSession:
     def _fail(self, error: str, position: tuple[int, int] | None = None) -> SessionStep:
         """By the one table of definite errors, unless what is open cannot have changed anything."""
         harmless = not self._submitted
-        outcome = Outcome.FAIL if harmless else self._outcome_of(error)
+        outcome = Outcome.FAIL if harmless else outcome_of(error)
         self._open = None
         return SessionStep(completion=Completion(outcome=outcome, error=error, position=position))

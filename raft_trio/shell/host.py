@@ -248,8 +248,9 @@ class _Host:
                 self._turn()
 
     def _note_lateness(self, late_ns: int) -> None:
-        """A process that is stopped, starved or held up by its disk looks dead to the others."""
+        """A process that is stopped, starved or held up by its disk looks dead to the others: it believes no lease."""
         if late_ns > self._late_ns_max:
+            self._node.paused()
             self._held_up += 1
             log.warning("%s: was held up for %d ms", self._settings.node_id, late_ns // 1_000_000)
 

@@ -257,5 +257,6 @@ def _corrupt(path: str, offset: int, problem: str) -> Corrupt:
     return Corrupt(
         f"{path}, byte {offset}: {problem}",
         why="the node may have promised what is lost, so it refuses to start",
-        fix="restore this node's own data directory, or empty it and let the node join as a new member",
+        fix="restore this node's own data directory, or empty it and let the node join as a new member; "
+        "`python -m raft_trio wal repair` cuts the log there, and loses what was promised behind",
     )

@@ -6,10 +6,8 @@ import pytest
 
 from histrio.systems.raft_trio_encoding import ENCODINGS
 from histrio.systems.raft_trio_retrying import BACKOFF_NS, RetryingSession
-from histrio.systems.raft_trio_session import OutcomeOf
 from raft_trio import kv
 from raft_trio.messages import Done, OpenSession, OutcomeUnknown, Query, Refusal, Refused, SessionOpened, Submit
-from workloads.errors import outcome_of
 from workloads.session import Operation, Outcome, SessionStep
 
 TIMEOUT_NS = 4_000_000_000
@@ -20,15 +18,13 @@ COMMAND = kv.encode(kv.Append("k", 7))
 APPENDED = kv.encode(kv.Appended(1))
 
 
-def session(*, outcome: OutcomeOf = outcome_of, anew: bool = False) -> RetryingSession:
-    return RetryingSession(
-        timeout_ns=TIMEOUT_NS, nodes=NODES, first=1, encoding=ENCODINGS["append"], outcome=outcome, anew=anew
-    )
+def session(*, anew: bool = False) -> RetryingSession:
+    return RetryingSession(timeout_ns=TIMEOUT_NS, nodes=NODES, first=1, encoding=ENCODINGS["append"], anew=anew)
 
 
-def submitted(*, outcome: OutcomeOf = outcome_of, anew: bool = False) -> RetryingSession:
+def submitted(*, anew: bool = False) -> RetryingSession:
     """A session whose first append, `1.1`, has been sent to n2 at time 1."""
-    one = session(outcome=outcome, anew=anew)
+    one = session(anew=anew)
     assert one.invoke(0, APPEND, "1.1").sends == (OpenSession("1.1/session"),)
     step = one.received(1, SessionOpened("1.1/session", 40))
     assert (step.sends, step.node) == ((Submit("1.1", 40, 1, COMMAND),), "n2")

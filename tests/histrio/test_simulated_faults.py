@@ -61,7 +61,7 @@ def test_a_build_that_does_not_look_at_checksums_is_found_by_flipped_bits(
     def blind(data: bytes, before: int) -> int:
         return 0
 
-    monkeypatch.setattr("histrio.systems.raft_trio.BUILD", replace(BUILD, codec=replace(CODEC, checksum=blind)))
+    monkeypatch.setattr("histrio.systems.raft_trio_modes.BUILD", replace(BUILD, codec=replace(CODEC, checksum=blind)))
     flips = tuple(
         [
             Fault(

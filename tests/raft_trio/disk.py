@@ -22,7 +22,7 @@ from raft_trio.files import (
     Unlink,
 )
 
-__all__ = ["MemoryDisk"]
+__all__ = ["FillingDisk", "MemoryDisk"]
 
 
 class MemoryDisk:
@@ -103,6 +103,18 @@ def _rename(names: dict[str, int], change: dict[str, int | None]) -> None:
             names.pop(path, None)
         else:
             names[path] = inode
+
+
+class FillingDisk(MemoryDisk):
+    """New segments are files of zeros that were made and synced beforehand, as a real data directory makes them."""
+
+    FILLED_BYTES = 1200
+
+    def _create(self, path: str) -> None:
+        fresh = path not in self.files
+        super()._create(path)
+        if fresh and path.endswith(".wal"):
+            self.files[path] = self._durable[self._inodes[path]] = bytes(self.FILLED_BYTES)
 
 
 def _changed(data: bytes, op: Pwrite | Truncate) -> bytes:

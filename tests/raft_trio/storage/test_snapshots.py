@@ -18,7 +18,7 @@ from raft_trio.storage.recovery import segment_path
 from raft_trio.storage.snapshots import SLICE_BYTES, SnapshotFiles, decode_snapshot, encode_snapshot, snapshot_path
 from raft_trio.storage.wal import Wal
 from raft_trio.types import Config, EntryType, HardState, LogEntry, Snapshot
-from tests.raft_trio.disk import MemoryDisk
+from tests.raft_trio.disk import FillingDisk, MemoryDisk
 
 NODE = "n1"
 CONFIG = Config(("n1", "n2", "n3"))
@@ -141,9 +141,10 @@ class Life:
         return self.token
 
 
-def test_every_crash_point_of_a_life_with_snapshots_gives_back_what_was_durable() -> None:
+@pytest.mark.parametrize("disk_type", [MemoryDisk, FillingDisk])
+def test_every_crash_point_of_a_life_with_snapshots_gives_back_what_was_durable(disk_type: type[MemoryDisk]) -> None:
     """Issue 5, 6: stopped at every file operation, several outcomes of the power loss each (OSDI'14, ALICE; S11)."""
-    disk, start = MemoryDisk(), Logical(HardState(), ())
+    disk, start = disk_type(), Logical(HardState(), ())
     life = Life(disk, start, Random("snapshots"))
     for _ in range(36):
         life.step()
@@ -154,7 +155,7 @@ def test_every_crash_point_of_a_life_with_snapshots_gives_back_what_was_durable(
     for crash_at in range(life.durable[0][0], len(ops) + 1):
         floor = max((number for position, number in life.durable if position <= crash_at), default=0)
         for outcome in range(5):
-            copy = MemoryDisk()
+            copy = disk_type()
             for op in ops[:crash_at]:
                 copy(op)
             copy.power_loss(Random(f"{crash_at}/{outcome}"))

@@ -15,7 +15,7 @@ from raft_trio.storage.records import CODEC, encode_frame, frame_at
 from raft_trio.storage.recovery import segment_path
 from raft_trio.storage.wal import Wal
 from raft_trio.types import EntryType, HardState, LogEntry
-from tests.raft_trio.disk import MemoryDisk
+from tests.raft_trio.disk import FillingDisk, MemoryDisk
 
 NODE = "n1"
 SMALL = 700
@@ -63,11 +63,13 @@ class Workload:
 
 
 @settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_what_was_synced_survives_power_loss_and_what_survives_is_a_prefix_of_what_was_written(seed: int) -> None:
+@given(seed=st.integers(0, 2**32), disk_type=st.sampled_from([MemoryDisk, FillingDisk]))
+def test_what_was_synced_survives_power_loss_and_what_survives_is_a_prefix_of_what_was_written(
+    seed: int, disk_type: type[MemoryDisk]
+) -> None:
     """Raft Figure 2, persistent state; raft.md §5: a torn tail is dropped, synced data never is."""
     random = Random(seed)
-    disk = MemoryDisk()
+    disk = disk_type()
     for _ in range(3):
         wal, recovered = opened(disk)
         workload = Workload(random, recovered)
@@ -98,9 +100,9 @@ def _execute_partly(disk: MemoryDisk, batch: FileBatch, random: Random) -> None:
         disk(op)
 
 
-def recorded_workload() -> tuple[list[FileOp], list[tuple[int, Recovered]]]:
+def recorded_workload(disk: MemoryDisk) -> tuple[list[FileOp], list[tuple[int, Recovered]]]:
     """Operations of a small fixed workload over three segments; per sync, its place and the state it makes durable."""
-    disk, random = MemoryDisk(), Random("recorded")
+    random = Random("recorded")
     wal, recovered = opened(disk)
     workload, marks = Workload(random, recovered), [(len(disk.ops), recovered)]
     while segment_path(3) not in disk.files:
@@ -112,14 +114,17 @@ def recorded_workload() -> tuple[list[FileOp], list[tuple[int, Recovered]]]:
     return disk.ops, marks
 
 
-def test_every_crash_point_of_a_recorded_workload_recovers_at_least_what_was_synced() -> None:
+@pytest.mark.parametrize("disk_type", [MemoryDisk, FillingDisk])
+def test_every_crash_point_of_a_recorded_workload_recovers_at_least_what_was_synced(
+    disk_type: type[MemoryDisk],
+) -> None:
     """Each operation is a crash point, each with several outcomes of the power loss (OSDI'14, ALICE)."""
-    ops, marks = recorded_workload()
+    ops, marks = recorded_workload(disk_type())
     states = [state for _, state in marks]
     for crash_at in range(len(ops) + 1):
         durable = sum(position <= crash_at for position, _ in marks) - 1
         for trial in range(6):
-            disk = MemoryDisk()
+            disk = disk_type()
             for op in ops[:crash_at]:
                 disk(op)
             disk.power_loss(Random(f"{crash_at}/{trial}"))
@@ -184,6 +189,24 @@ def test_damage_in_the_last_batch_is_a_torn_tail_and_is_cut_off_durably() -> Non
         Sync(segment_path(1)),
         SyncDir(""),
     ]
+
+
+def test_a_flipped_bit_in_a_segment_filled_with_zeros_is_told_from_the_room_behind_the_log() -> None:
+    """Zeros behind the last batch are no damage; a bit that flips among them is none that matters."""
+    disk = FillingDisk()
+    wal, _ = opened(disk, segment_bytes=1 << 20)
+    for token in (1, 2, 3):
+        disk.execute(wal.append(Persist(token, None, (entry(token, 1),), None, must_sync=True)))
+        wal.done(token)
+    whole = dict(disk.files)
+    assert len(opened(disk)[1].entries) == 3
+    disk.files = dict(whole)
+    flip(disk, segment_path(1), FillingDisk.FILLED_BYTES - 5)
+    assert len(opened(disk)[1].entries) == 3
+    disk.files = dict(whole)
+    flip(disk, segment_path(1), 60)
+    with pytest.raises(Corrupt, match="proves that it was synced"):
+        opened(disk)
 
 
 def test_damage_in_a_closed_segment_refuses_to_start() -> None:
