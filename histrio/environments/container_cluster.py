@@ -14,7 +14,7 @@ import os
 import shlex
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +71,7 @@ class ContainerCluster:
         self._containers: dict[str, Any] = {}
         self._pids: dict[str, int] = {}
         self._gone: dict[str, trio.Event] = {}
+        self._watches: dict[str, trio.CancelScope] = {}
         self._planned: set[str] = set()
         self._incarnations = dict.fromkeys(nodes, 0)
         self._launches: dict[str, Launch] = {}
@@ -197,6 +198,7 @@ class ContainerCluster:
     async def remove(self) -> None:
         """Containers, network and mounts; each is tried, whatever happened to the others."""
         self._planned.update(self._nodes)
+        self._stop_watching()
         for container in self._containers.values():
             await _forgiving(container.remove, force=True, v=True)
         for node, volume in self._volumes.items():
@@ -204,11 +206,16 @@ class ContainerCluster:
         if self._network is not None:
             await _forgiving(self._network.remove)
 
+    async def leave(self) -> None:
+        """Everything stays as it is; only nobody watches any more."""
+        self._stop_watching()
+
     async def save_logs(self) -> None:
         """What each container said, as `log` beside its records."""
         for node, container in self._containers.items():
-            text = await _call(container.logs, timestamps=True)
-            (self._folder / node / "log").write_bytes(text)
+            with suppress(APIError):
+                text = await _call(container.logs, timestamps=True)
+                (self._folder / node / "log").write_bytes(text)
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,19 +254,26 @@ class ContainerCluster:
         self._nursery.start_soon(self._wait, node, descriptor, gone)
 
     async def _wait(self, node: str, descriptor: int | None, gone: trio.Event) -> None:
-        if descriptor is not None:
-            try:
-                await trio.lowlevel.wait_readable(descriptor)
-            finally:
-                os.close(descriptor)
-        time_ns = self._now_ns()
-        # The engine must know it, too: a start before that would be refused.
-        code = (await _call(self._containers[node].wait, timeout=_GONE_S))["StatusCode"]
-        del self._pids[node]
-        planned = node in self._planned
-        reason = "ended by the harness" if planned else await self._reason(node, code)
-        self._on_exit(Exit(node, time_ns, reason, planned))
-        gone.set()
+        """Until it is gone, also while all else is being cancelled: cleaning up waits for it."""
+        with trio.CancelScope(shield=True) as scope:
+            self._watches[node] = scope
+            if descriptor is not None:
+                try:
+                    await trio.lowlevel.wait_readable(descriptor)
+                finally:
+                    os.close(descriptor)
+            time_ns = self._now_ns()
+            # The engine must know it, too: a start before that would be refused.
+            code = (await _call(self._containers[node].wait, timeout=_GONE_S))["StatusCode"]
+            del self._pids[node]
+            planned = node in self._planned
+            reason = "ended by the harness" if planned else await self._reason(node, code)
+            self._on_exit(Exit(node, time_ns, reason, planned))
+            gone.set()
+
+    def _stop_watching(self) -> None:
+        for watch in self._watches.values():
+            watch.cancel()
 
     async def _reason(self, node: str, code: int) -> str:
         """How it ended, and the last thing it said."""
@@ -318,8 +332,7 @@ def open_containers(client: docker.DockerClient, image: NodeImage, *, keep: bool
             finally:
                 with trio.CancelScope(shield=True):
                     await cluster.save_logs()
-                    if not keep:
-                        await cluster.remove()
+                    await (cluster.leave() if keep else cluster.remove())
                 nursery.cancel_scope.cancel()
 
     return open_cluster

@@ -208,10 +208,10 @@ PLAN = Plan(
     faults=(
         Fault(id="f1", kind="partition-leader", at=AtTime(ns=500 * MS), for_ns=1000 * MS, target="leader"),
         Fault(id="f2", kind="kill-leader", at=AtTime(ns=2000 * MS), for_ns=300 * MS, target="leader"),
-        Fault(id="f3", kind="pause-one", at=AtTime(ns=3500 * MS), for_ns=1000 * MS, target="one"),
+        Fault(id="f3", kind="pause-leader", at=AtTime(ns=3500 * MS), for_ns=1000 * MS, target="leader"),
     ),
 )
-"""Long enough each to be sure of its effect, whatever else the machine does."""
+"""Long enough each to be sure of its effect, whatever else the machine does; others always send to a leader."""
 
 
 # ── whole trials ─────────────────────────────────────────────────────────────────────────────────────────────────────
