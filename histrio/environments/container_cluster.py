@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,19 +21,18 @@ from typing import Any, TypeVar
 
 import docker
 import trio
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
+from histrio.cleaning import remove_leftovers
 from histrio.environments.cluster import Exit, OpenCluster, Volume
 from histrio.environments.container_image import LABEL, NodeImage
+from histrio.environments.container_owner import OWNER_LABEL, owner_mark
 from histrio.environments.volumes import keep_data, make_volume, remount
 from histrio.errors import HarnessFailure
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
 
-__all__ = ["ContainerCluster", "open_containers", "remove_leftovers"]
-
-OWNER_LABEL = f"{LABEL}.owner"
-"""Process id and start time of the harness that made it: a second one running beside must be left alone."""
+__all__ = ["ContainerCluster", "open_containers"]
 
 _DATA, _RECORDS = "/histrio/data", "/histrio/records"
 _ENVIRON = "environ"
@@ -323,7 +322,7 @@ def open_containers(client: docker.DockerClient, image: NodeImage, *, keep: bool
         now_ns: Callable[[], int],
         on_exit: Callable[[Exit], None],
     ) -> AsyncIterator[ContainerCluster]:
-        await _call(remove_leftovers, client)
+        await _call(remove_leftovers)
         async with trio.open_nursery() as nursery:
             cluster = ContainerCluster(client, image, nodes, folder, now_ns=now_ns, on_exit=on_exit, nursery=nursery)
             try:
@@ -336,42 +335,6 @@ def open_containers(client: docker.DockerClient, image: NodeImage, *, keep: bool
                 nursery.cancel_scope.cancel()
 
     return open_cluster
-
-
-# ── leftovers ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def owner_mark(pid: int) -> str:
-    """Names a process for good: its id and when it started, for ids are used again."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return f"{pid}-{fields[19]}"
-
-
-def remove_leftovers(client: docker.DockerClient) -> list[str]:
-    """Removes containers and networks of harnesses that are gone; returns their names."""
-    removed = []
-    wanted: Mapping[str, Any] = {"label": f"{LABEL}=run"}
-    found: Sequence[Any] = [
-        *client.containers.list(all=True, filters=wanted, ignore_removed=True),
-        *client.networks.list(filters=wanted),
-    ]
-    for thing in found:
-        labels = thing.labels if hasattr(thing, "labels") else thing.attrs["Labels"]
-        mark = labels.get(OWNER_LABEL, "")
-        if mark and owner_mark(int(mark.partition("-")[0])) == mark:
-            continue
-        try:
-            if hasattr(thing, "image"):
-                thing.remove(force=True, v=True)
-            else:
-                thing.remove()
-        except NotFound:
-            continue
-        removed.append(thing.name)
-    return removed
 
 
 async def _forgiving(function: Callable[..., Any], **keywords: Any) -> None:
