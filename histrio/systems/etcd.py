@@ -34,6 +34,11 @@ _OPTIONS: Mapping[str, str] = {
 
 _NO_LIBC = "etcd is written in Go and does not call the C library, where this fault sits"
 
+_NO_MOMENT = (
+    "etcd is written in Go: the moment between a write and its sync is found in the C library, which it does not call, "
+    "and at any other moment nothing is lost"
+)
+
 
 class Etcd:
     """Implements `histrio.systems.system.System`."""
@@ -53,7 +58,7 @@ class Etcd:
             "resource.files",
         ),
         _NO_LIBC,
-    )
+    ) | {"process.power-loss": _NO_MOMENT}
     traced = False
     bugs: Mapping[str, Bug] = {}
     workloads = ("register",)
