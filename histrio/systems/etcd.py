@@ -32,7 +32,12 @@ _OPTIONS: Mapping[str, str] = {
     "operation_timeout_ms": f"how long a client waits for an answer; default {DEFAULT_TIMEOUT_MS}",
 }
 
-_NO_LIBC = "etcd is written in Go and does not call the C library, where this fault sits"
+_NO_LIBC = "etcd is written in Go and does not call the C library, where this fault is made or counted"
+
+_NO_MOMENT = (
+    "etcd is written in Go: the moment between a write and its sync is found in the C library, which it does not call, "
+    "and at any other moment nothing is lost"
+)
 
 
 class Etcd:
@@ -45,6 +50,7 @@ class Etcd:
             "clock.step",
             "clock.strobe",
             "clock.rate",
+            "disk.full",
             "disk.error",
             "disk.read-only",
             "disk.slow",
@@ -53,7 +59,7 @@ class Etcd:
             "resource.files",
         ),
         _NO_LIBC,
-    )
+    ) | {"process.power-loss": _NO_MOMENT}
     traced = False
     bugs: Mapping[str, Bug] = {}
     workloads = ("register",)

@@ -135,7 +135,7 @@ class System(Protocol):
 
     @property
     def beyond_reach(self) -> Mapping[str, str]:
-        """Mechanism of real worlds -> why it cannot hurt this system, wherever it runs. Planned nowhere."""
+        """Mechanism of real worlds -> why it cannot hurt this system, or nobody could tell. Never planned."""
         ...
 
     @property

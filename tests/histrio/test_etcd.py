@@ -42,12 +42,11 @@ def test_worlds_that_etcd_does_not_exist_in_are_refused_by_name(environment: str
 
 
 def test_a_machine_without_etcd_is_refused_with_the_package_to_install(
-    able: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Exit 69; doctor says the same."""
-    monkeypatch.undo()
+    """Exit 69; doctor says the same. PATH stays as it is: what else this machine has is found out once, for all."""
     monkeypatch.setattr(LocalEnvironment, "obstacle", None)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("histrio.systems.etcd._PROGRAM", "etcd-that-nobody-has")
     with pytest.raises(EnvironmentUnavailable, match="etcd is not installed") as refused:
         plan_trial(spec(environment="local"))
     assert refused.value.fix == "apt install etcd-server"
