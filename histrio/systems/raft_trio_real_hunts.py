@@ -27,7 +27,7 @@ WRITER_LOSES_POWER = Hunt(
     plan="local/ack_before_fsync.1",
     scenario="a follower loses power in the middle of a write",
     nodes=3,
-    time_limit_s=3.5,
+    time_limit_s=6.5,
 )
 SYNC_FAILS = Hunt(
     plan="local/fsync_error_ignored.1",
