@@ -131,7 +131,7 @@ class RaftTrio:
         from histrio.systems.raft_trio_deployed import deploy
 
         session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
-        return deploy(bug=bug, profile=options.get("profile", "hardened"), session=session)
+        return deploy(bug=bug, options=options, session=session)
 
 
 def _blames_disk(reason: str) -> bool:

@@ -50,6 +50,8 @@ class Bug:
     """Names of the checks expected to see it, the most likely first."""
     hunt: Hunt
     """How it is found within a few seeds, most often the first; the correct build passes the same trial."""
+    real_hunt: Hunt | None = None
+    """The same on real processes, found within three runs; None: it is looked for in the simulator only."""
 
 
 @dataclass(frozen=True, slots=True)
