@@ -199,6 +199,10 @@ CELLS: Mapping[str, tuple[str, Cell]] = {
         lambda b: _network(b, "net-duplicate", "datagrams PEER 200 0.2", duplication="40%"),
     ),
     "corrupt": ("network.disturb", lambda b: _network(b, "net-corrupt", "datagrams PEER 200 0.2", corruption="20%")),
+    "corrupt silently": (
+        "network.disturb",
+        lambda b: _network(b, "net-corrupt", "datagrams PEER 200 0.2", corruption="20%", checksums="silent"),
+    ),
     "slow": ("network.throttle", lambda b: _network(b, "net-slow", "send PEER 40000", bandwidth="64kB/s")),
     "reset": ("network.reset", lambda b: _network(b, "net-reset", "chat PEER 0.3")),
     "step": ("clock.step", lambda b: _clock(b, "clock-step", offset="-1s")),

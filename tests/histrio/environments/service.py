@@ -104,7 +104,8 @@ def datagrams(address: str, number: str, wait_s: str) -> str:
             except TimeoutError:
                 break
             first = first or int(clocks().split()[1]) - began
-            seen.append(data[:6].decode() if data[6:] == b"x" * 94 else "spoilt")
+            intact = data[:6].isdigit() and data[6:] == b"x" * 94
+            seen.append(data[:6].decode() if intact else "spoilt")
     return f"{first} {','.join(seen)}"
 
 

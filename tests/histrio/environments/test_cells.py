@@ -154,6 +154,14 @@ def corrupt(seen: Seen) -> None:
     assert len(came) == 200 - seen["counts"]["packets_corrupted"] < 190
 
 
+def corrupt_silently(seen: Seen) -> None:
+    """All come back, since no checksum tells; what was altered in the six digits of its number may still look well."""
+    _network_is_well(seen)
+    came = _came_back(seen["during"])
+    assert len(came) == 200
+    assert 15 < came.count("spoilt") <= seen["counts"]["packets_corrupted"]
+
+
 def slow(seen: Seen) -> None:
     assert int(seen["before"]) < 300
     assert int(seen["during"]) > 400, "40 kB at 64 kB/s"
@@ -281,6 +289,7 @@ EXPECTED: dict[str, Callable[[Seen], None]] = {
     "reorder": reorder,
     "duplicate": duplicate,
     "corrupt": corrupt,
+    "corrupt silently": corrupt_silently,
     "slow": slow,
     "reset": reset,
     "step": step,
