@@ -41,7 +41,7 @@ def plan_trial(spec: TrialSpec) -> Trial:
         raise UsageProblem(f"there is no environment {spec.environment!r}", fix=f"known are {known}")
     if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
         raise obstacle
-    plan, skipped = _plan(spec, ENVIRONMENTS[spec.environment].mechanisms)
+    plan, skipped = _plan(spec, _mechanisms(spec, system))
     plan = _in_its_world(spec, plan)
     if plan.nodes != _nodes(spec.nodes):
         spec = msgspec.structs.replace(spec, nodes=len(plan.nodes))
@@ -82,6 +82,17 @@ def _system(spec: TrialSpec) -> System:
         raise UsageProblem(f"{system.name} has no planted bug {spec.bug!r}", fix="all of them: histrio list")
     system.check_options(spec.system_options)
     return system
+
+
+def _mechanisms(spec: TrialSpec, system: System) -> dict[str, str | None]:
+    """Mechanism -> None where it can hurt this system in this world, else the reason why not."""
+    offered = dict(ENVIRONMENTS[spec.environment].mechanisms)
+    if system.preloadable or spec.environment == SIMULATED.name:
+        return offered
+    from histrio.environments.mechanisms.registry import beyond_unloading  # real worlds are heavy to import
+
+    beyond = beyond_unloading()
+    return {name: lack or beyond.get(name) for name, lack in offered.items()}
 
 
 def _plan(spec: TrialSpec, mechanisms: Mapping[str, str | None]) -> tuple[Plan, dict[str, str]]:
