@@ -100,7 +100,12 @@ def _check_place(spec: TrialSpec, system: System) -> None:
 def _mechanisms(spec: TrialSpec, system: System) -> dict[str, str | None]:
     """Mechanism -> None where it can hurt this system in this world, else the reason why not."""
     offered = ENVIRONMENTS[spec.environment].mechanisms
-    return {name: lack or system.beyond_reach.get(name) for name, lack in offered.items()}
+    beyond = dict(system.beyond_reach)
+    if not system.preloadable and spec.environment != SIMULATED.name:
+        from histrio.environments.mechanisms.registry import beyond_unloading  # real worlds are heavy to import
+
+        beyond = beyond_unloading() | beyond
+    return {name: lack or beyond.get(name) for name, lack in offered.items()}
 
 
 def _plan(spec: TrialSpec, mechanisms: Mapping[str, str | None]) -> tuple[Plan, dict[str, str]]:

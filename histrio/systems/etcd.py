@@ -45,6 +45,7 @@ class Etcd:
 
     name = "etcd"
     environments = ("local",)
+    preloadable = False
     beyond_reach: Mapping[str, str] = dict.fromkeys(
         (
             "clock.step",

@@ -75,6 +75,7 @@ class RaftTrio:
     bugs: Mapping[str, Bug] = BUGS
     workloads = tuple(ENCODINGS)
     options = _OPTIONS
+    preloadable = True
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Refuse what is not an option, or not a value of one."""

@@ -160,6 +160,15 @@ class System(Protocol):
         """Name -> what it does, of every `--system-option`."""
         ...
 
+    @property
+    def preloadable(self) -> bool:
+        """Whether its programs call the C library, so that what is preloaded can act on them.
+
+        If not (static programs, and what Go compiles), faults that need it are refused by name when a trial is planned
+        for a real world, or skipped with the reason.
+        """
+        ...
+
     def check_options(self, options: Mapping[str, str]) -> None:
         """Refuse unknown or unreadable options. Raises UsageProblem."""
         ...

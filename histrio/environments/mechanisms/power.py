@@ -19,6 +19,7 @@ import trio
 
 from histrio.environments.cluster import Cluster, Counts, RealMechanism, Spoke, Volume
 from histrio.environments.mechanisms.nodes import answered, process_state, until
+from histrio.environments.preload.build import obstacle
 from histrio.environments.preload.install import journal_path, load_shim, page_of
 from histrio.environments.preload.page import Count, Order
 from histrio.environments.preload.undo import Lost, lose
@@ -176,7 +177,8 @@ def _changed(before: bytes, after: bytes) -> int:
 def lose_power(cluster: Cluster, spoke: Spoke, seed: int) -> RealMechanism:
     """`process.power-loss`."""
     journal = any(cluster.volume(node).image is None for node in cluster.nodes)
-    load_shim(cluster, journal=journal)
+    if journal or obstacle() is None:
+        load_shim(cluster, journal=journal)
     return PowerLoss(cluster, spoke, seed, tears=False)
 
 
