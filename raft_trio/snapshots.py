@@ -8,6 +8,7 @@ State machine and sessions go together: a machine restored without its sessions 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from zlib import crc32
 
 import msgspec
@@ -62,28 +63,36 @@ class SnapshotWriter:
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         """The one being written; None: nothing is."""
-        self.waiting: deque[tuple[FileOp, ...]] = deque()
-        """What `next` has still to give out."""
+        self._queue: deque[Iterator[tuple[FileOp, ...]]] = deque()
+        self._following: tuple[FileOp, ...] | None = None
+        """What `next` gives out next."""
         self._token = 0
         self._open: FileBatch | None = None
 
-    def begin(self, snapshot: Snapshot, batches: tuple[tuple[FileOp, ...], ...]) -> None:
-        """Starts writing."""
+    @property
+    def waiting(self) -> bool:
+        """`next` has still something to give out."""
+        return self._following is not None
+
+    def begin(self, snapshot: Snapshot, slices: Iterator[tuple[FileOp, ...]]) -> None:
+        """Starts writing. Each slice is made when the one before it is given out: all at once would take too long."""
         assert self.snapshot is None, "one snapshot at a time"
         self.snapshot = snapshot
-        self.waiting.extend(batches)
+        self._enqueue(slices)
 
     def remove(self, ops: tuple[FileOp, ...]) -> None:
         """Has files removed, after all that waits."""
         if ops:
-            self.waiting.append(ops)
+            self._enqueue(iter((ops,)))
 
     def next(self) -> FileBatch | None:
         """What to execute now, once; None: nothing, or something is under way."""
-        if self._open is not None or not self.waiting:
+        ops = self._following
+        if self._open is not None or ops is None:
             return None
         self._token -= 1
-        self._open = FileBatch(self._token, self.waiting.popleft())
+        self._open = FileBatch(self._token, ops)
+        self._advance()
         return self._open
 
     def done(self) -> Snapshot | None:
@@ -93,3 +102,15 @@ class SnapshotWriter:
             return None
         written, self.snapshot = self.snapshot, None
         return written
+
+    def _enqueue(self, batches: Iterator[tuple[FileOp, ...]]) -> None:
+        self._queue.append(batches)
+        if self._following is None:
+            self._advance()
+
+    def _advance(self) -> None:
+        self._following = None
+        while self._queue and self._following is None:
+            self._following = next(self._queue[0], None)
+            if self._following is None:
+                self._queue.popleft()

@@ -11,7 +11,7 @@ name: if it is damaged, the disk did it, and no crash. A leftover under the othe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from zlib import crc32
 
@@ -31,6 +31,7 @@ SLICE_BYTES = 1 << 20
 _MAGIC = b"\xf5RTsnap1"
 _HEAD = Struct("<8sI")
 _LENGTH = Struct("<Q")
+_NO_BYTES = msgspec.msgpack.encode(b"")
 _SUFFIX = ".snap"
 _NEW_SUFFIX = ".snap.new"
 _decoder = msgspec.msgpack.Decoder(Snapshot)
@@ -92,24 +93,48 @@ class SnapshotFiles:
         assert isinstance(names, tuple)
         return tuple(Unlink(name) for name in names if name.endswith(_NEW_SUFFIX))
 
-    def write(self, snapshot: Snapshot) -> tuple[tuple[FileOp, ...], ...]:
-        """What makes it durable, as batches to be executed in this order; other batches may come between them."""
-        path, new_path = snapshot_path(snapshot.index), f"{snapshot.index:016x}{_NEW_SUFFIX}"
-        data = encode_snapshot(snapshot)
-        batches: list[tuple[FileOp, ...]] = []
-        for offset in range(0, len(data), SLICE_BYTES):
-            piece = Pwrite(new_path, offset, data[offset : offset + SLICE_BYTES])
-            batches.append((piece, Sync(new_path)))
-        batches[-1] += (Rename(new_path, path), SyncDir(""))
+    def write(self, snapshot: Snapshot) -> Iterator[tuple[FileOp, ...]]:
+        """Batches to execute in order; with the last one the snapshot is durable. Each is made when it is asked for."""
         if snapshot.index not in self._indexes:
             self._indexes = sorted([*self._indexes, snapshot.index])
-        return tuple(batches)
+        return _slices(snapshot)
 
     def remove_old(self) -> tuple[FileOp, ...]:
         """Unlinks all but the newest `KEPT`; only after the newest is durable."""
         old: Sequence[LogIndex] = self._indexes[:-KEPT]
         self._indexes = self._indexes[-KEPT:]
         return tuple(Unlink(snapshot_path(index)) for index in old)
+
+
+def _slices(snapshot: Snapshot) -> Iterator[tuple[FileOp, ...]]:
+    """The file piece by piece; where it takes several, its head comes last, for it holds the checksum of them all."""
+    path = snapshot_path(snapshot.index)
+    new_path = f"{snapshot.index:016x}{_NEW_SUFFIX}"
+    in_force = (Sync(new_path), Rename(new_path, path), SyncDir(""))
+    if len(snapshot.data) < SLICE_BYTES // 2:
+        yield (Pwrite(new_path, 0, encode_snapshot(snapshot)), *in_force)
+        return
+    before, data = _before_data(snapshot), memoryview(snapshot.data)
+    piece, crc, offset, at = before, 0, _HEAD.size, 0
+    while True:
+        end = at + SLICE_BYTES - len(piece)
+        piece += data[at:end]
+        crc, at = crc32(piece, crc), end
+        write = Pwrite(new_path, offset, piece)
+        if end >= len(data):
+            yield (write, Pwrite(new_path, 0, _HEAD.pack(_MAGIC, crc)), *in_force)
+            return
+        yield (write, Sync(new_path))
+        offset, piece = offset + len(piece), b""
+
+
+def _before_data(snapshot: Snapshot) -> bytes:
+    """Length and payload of the file up to the state, the payload's last field, of which no copy is made."""
+    size = len(snapshot.data)
+    width, code = (8, 0xC4) if size < 1 << 8 else (16, 0xC5) if size < 1 << 16 else (32, 0xC6)
+    without = msgspec.msgpack.encode(msgspec.structs.replace(snapshot, data=b""))[: -len(_NO_BYTES)]
+    head = without + bytes([code]) + size.to_bytes(width // 8, "big")
+    return _LENGTH.pack(len(head) + size) + head
 
 
 def _index_of(name: str) -> LogIndex | None:

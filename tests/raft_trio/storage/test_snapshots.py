@@ -304,8 +304,20 @@ def test_any_flipped_bit_and_any_cut_is_noticed() -> None:
 def test_a_large_snapshot_is_written_in_slices_so_that_the_log_has_its_turn() -> None:
     """A batch is executed as a whole; between batches the log may write."""
     state = bytes(2 * SLICE_BYTES + 5)
-    batches = SnapshotFiles().write(snapshot_at((entry(1, 1),), 1, state=state))
+    batches = list(SnapshotFiles().write(snapshot_at((entry(1, 1),), 1, state=state)))
     assert len(batches) == 3
     assert all(sum(len(op.data) for op in ops if isinstance(op, Pwrite)) <= SLICE_BYTES for ops in batches)
     kinds = [type(op) for op in batches[-1]]
-    assert kinds == [Pwrite, Sync, Rename, SyncDir], "the name comes when everything is durable"
+    assert kinds == [Pwrite, Pwrite, Sync, Rename, SyncDir], "the name comes when everything is durable"
+
+
+@pytest.mark.parametrize("size", [0, 255, 256, 65535, 65536, SLICE_BYTES // 2, SLICE_BYTES - 1, 2 * SLICE_BYTES + 3])
+def test_slices_together_are_the_file(size: int) -> None:
+    """However many there are; the head of a large file comes last, when its checksum is known."""
+    snapshot = Snapshot(1, 1, CONFIG, 0, 7, Random(size).randbytes(size))
+    disk = MemoryDisk()
+    for ops in SnapshotFiles().write(snapshot):
+        for op in ops:
+            disk(op)
+    assert disk.files == {snapshot_path(1): encode_snapshot(snapshot)}
+    assert decode_snapshot(disk.files[snapshot_path(1)]) == snapshot
