@@ -112,7 +112,7 @@ class Etcd:
         def client(process: int, addresses: Mapping[str, str]) -> Client:
             return EtcdClient(addresses, timeout_s=timeout_s, serializable_reads=serializable_reads)
 
-        return DeployedSystem(launch=launch, client=client, status=ask_status)
+        return DeployedSystem(launch=launch, client=client, status=ask_status, preloadable=False)
 
 
 def launch(place: NodePlace, addresses: Mapping[str, str]) -> Launch:
