@@ -49,7 +49,6 @@ class Etcd:
             "disk.error",
             "disk.read-only",
             "disk.slow",
-            "disk.hang",
             "disk.tear",
             "resource.files",
         ),
