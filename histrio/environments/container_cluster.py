@@ -97,6 +97,7 @@ class ContainerCluster(NodeProcesses):
 
     async def create(self, system: DeployedSystem) -> None:
         """Network, volumes and containers; starts nothing."""
+        self.preloadable = system.preloadable
         subnet = await self._create_network()
         for number, node in enumerate(self._nodes):
             self._addresses[node] = f"{subnet}.{_FIRST_ADDRESS + number}"

@@ -82,6 +82,7 @@ class LocalCluster(NodeProcesses):
 
     async def create(self, system: DeployedSystem) -> None:
         """Networks, links and volumes; starts nothing."""
+        self.preloadable = system.preloadable
         await self._join_networks()
         async with trio.open_nursery() as nursery:
             for node in self._nodes:

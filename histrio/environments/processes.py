@@ -38,6 +38,8 @@ class NodeProcesses(ABC):
         nursery: trio.Nursery,
     ) -> None:
         """folder: each node has a folder of its name in it."""
+        self.preloadable = True
+        """Until a system that says otherwise is created in it."""
         self._nodes, self._folder = nodes, folder
         self._now_ns, self._on_exit, self._nursery = now_ns, on_exit, nursery
         self._volumes: dict[str, Volume] = {}

@@ -55,7 +55,6 @@ class Etcd:
             "disk.error",
             "disk.read-only",
             "disk.slow",
-            "disk.hang",
             "disk.tear",
             "resource.files",
         ),
@@ -118,7 +117,7 @@ class Etcd:
         def client(process: int, addresses: Mapping[str, str]) -> Client:
             return EtcdClient(addresses, timeout_s=timeout_s, serializable_reads=serializable_reads)
 
-        return DeployedSystem(launch=launch, client=client, status=ask_status)
+        return DeployedSystem(launch=launch, client=client, status=ask_status, preloadable=False)
 
 
 def launch(place: NodePlace, addresses: Mapping[str, str]) -> Launch:

@@ -113,6 +113,8 @@ class DeployedSystem:
     """(its place, node -> address of all members) -> how to start it."""
     client: Callable[[int, Mapping[str, str]], Client]
     """(process, node -> address) -> its client. Opened for one node, used by one task; keeps its own deadlines."""
+    preloadable: bool = True
+    """As `System.preloadable`: nodes of programs that escape the shim are not given it."""
     status: Callable[[str], Awaitable[NodeStatus | None]] | None = None
     """Asks the node at an address for its role; None: nobody answered. Only for systems without a trace."""
 

@@ -241,7 +241,7 @@ BY_KERNEL = frozenset(name for name in CELLS if name.endswith(" by the kernel"))
 """Their nodes load nothing, as static programs and those of Go do."""
 
 
-def _system() -> DeployedSystem:
+def _system(*, preloadable: bool) -> DeployedSystem:
     def launch(place: NodePlace, members: Mapping[str, str]) -> Launch:
         service = SERVICE.read_text(encoding="utf-8")
         return Launch((*place.python, f"{place.records}/service.py", place.data), {"service.py": service}, {})
@@ -249,14 +249,18 @@ def _system() -> DeployedSystem:
     def no_client(process: int, addresses: Mapping[str, str]) -> Any:
         raise AssertionError("a bench has no clients")
 
-    return DeployedSystem(launch=launch, client=no_client)
+    return DeployedSystem(launch=launch, client=no_client, preloadable=preloadable)
 
 
 async def run_cell(open_cluster: OpenCluster, name: str, folder: Path) -> dict[str, Any]:
     mechanism, cell = CELLS[name]
     exits: list[Exit] = []
     async with open_cluster(
-        _system(), NODES, folder, now_ns=lambda: int(trio.current_time() * 1e9), on_exit=exits.append
+        _system(preloadable=name not in BY_KERNEL),
+        NODES,
+        folder,
+        now_ns=lambda: int(trio.current_time() * 1e9),
+        on_exit=exits.append,
     ) as cluster:
         answered: list[Bench] = []
         made = ALL_MECHANISMS[mechanism](cluster, lambda node: answered[0].spoke(node), 1)
@@ -266,8 +270,6 @@ async def run_cell(open_cluster: OpenCluster, name: str, folder: Path) -> dict[s
             if isinstance(made, Serving):
                 nursery.start_soon(made.serve)
             for node in NODES:
-                if name in BY_KERNEL:
-                    cluster.set_environ(node, {})
                 await cluster.start(node)
             for node in NODES:
                 await bench.ready(node)
