@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from histrio.config import saved_plan
+from histrio.environments.orders import ORDERS
 from histrio.environments.simulated import SIMULATED
 from histrio.errors import UsageProblem
 from histrio.registries import ENVIRONMENTS, SYSTEMS
@@ -41,7 +42,8 @@ def plan_trial(spec: TrialSpec) -> Trial:
         raise UsageProblem(f"there is no environment {spec.environment!r}", fix=f"known are {known}")
     if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
         raise obstacle
-    plan, skipped = _plan(spec, ENVIRONMENTS[spec.environment].mechanisms)
+    plan, skipped = _plan(spec, _offered(system, ENVIRONMENTS[spec.environment].mechanisms))
+    spec = _with_options(spec, system, plan)
     plan = _in_its_world(spec, plan)
     if plan.nodes != _nodes(spec.nodes):
         spec = msgspec.structs.replace(spec, nodes=len(plan.nodes))
@@ -82,6 +84,20 @@ def _system(spec: TrialSpec) -> System:
         raise UsageProblem(f"{system.name} has no planted bug {spec.bug!r}", fix="all of them: histrio list")
     system.check_options(spec.system_options)
     return system
+
+
+def _offered(system: System, mechanisms: Mapping[str, str | None]) -> dict[str, str | None]:
+    """What this environment can do to this system: orders need an operator whom the system obeys."""
+    deaf = f"the harness cannot give {system.name} such an order"
+    lacks = {name: deaf for name, order in ORDERS.items() if order not in system.orders}
+    return {name: lack or lacks.get(name) for name, lack in mechanisms.items()}
+
+
+def _with_options(spec: TrialSpec, system: System, plan: Plan) -> TrialSpec:
+    """The options that the plan's orders need, where the user gave none."""
+    mechanisms = {kind_named(fault.kind).mechanism for fault in plan.faults}
+    needed = system.options_for([order for name, order in ORDERS.items() if name in mechanisms])
+    return msgspec.structs.replace(spec, system_options={**needed, **spec.system_options})
 
 
 def _plan(spec: TrialSpec, mechanisms: Mapping[str, str | None]) -> tuple[Plan, dict[str, str]]:
