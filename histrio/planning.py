@@ -40,9 +40,8 @@ def plan_trial(spec: TrialSpec) -> Trial:
     if spec.environment not in ENVIRONMENTS:
         known = ", ".join(ENVIRONMENTS)
         raise UsageProblem(f"there is no environment {spec.environment!r}", fix=f"known are {known}")
-    if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
-        raise obstacle
-    plan, skipped = _plan(spec, _offered(system, ENVIRONMENTS[spec.environment].mechanisms))
+    _check_place(spec, system)
+    plan, skipped = _plan(spec, _mechanisms(spec, system))
     spec = _with_options(spec, system, plan)
     plan = _in_its_world(spec, plan)
     if plan.nodes != _nodes(spec.nodes):
@@ -86,11 +85,26 @@ def _system(spec: TrialSpec) -> System:
     return system
 
 
-def _offered(system: System, mechanisms: Mapping[str, str | None]) -> dict[str, str | None]:
-    """What this environment can do to this system: orders need an operator whom the system obeys."""
+def _check_place(spec: TrialSpec, system: System) -> None:
+    """Raises UsageProblem for a system in a world that it does not exist in, EnvironmentUnavailable for what is missing
+    on this machine."""
+    if spec.environment not in system.environments:
+        raise UsageProblem(
+            f"{system.name} cannot run in --env {spec.environment}",
+            why="its adapter does not know how to start it there",
+            fix=f"use --env {' or '.join(system.environments)}",
+        )
+    for obstacle in (ENVIRONMENTS[spec.environment].obstacle, system.obstacle):
+        if obstacle is not None:
+            raise obstacle
+
+
+def _mechanisms(spec: TrialSpec, system: System) -> dict[str, str | None]:
+    """Mechanism -> None where it can hurt this system in this world, else the reason why not."""
+    offered = ENVIRONMENTS[spec.environment].mechanisms
     deaf = f"the harness cannot give {system.name} such an order"
-    lacks = {name: deaf for name, order in ORDERS.items() if order not in system.orders}
-    return {name: lack or lacks.get(name) for name, lack in mechanisms.items()}
+    beyond = {name: deaf for name, order in ORDERS.items() if order not in system.orders} | dict(system.beyond_reach)
+    return {name: lack or beyond.get(name) for name, lack in offered.items()}
 
 
 def _with_options(spec: TrialSpec, system: System, plan: Plan) -> TrialSpec:

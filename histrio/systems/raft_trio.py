@@ -69,6 +69,10 @@ class RaftTrio:
     """Implements `histrio.systems.system.System`."""
 
     name = "raft_trio"
+    environments = ("sim", "local", "docker")
+    obstacle = None
+    beyond_reach: Mapping[str, str] = {}
+    traced = True
     bugs: Mapping[str, Bug] = BUGS
     workloads = tuple(ENCODINGS)
     options = _OPTIONS

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from checker.records import AnyTraceEvent
+from histrio.errors import EnvironmentUnavailable
 from histrio.simulation.buggify import Buggify
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
@@ -166,6 +167,26 @@ class System(Protocol):
         ...
 
     @property
+    def environments(self) -> tuple[str, ...]:
+        """Names of those it can run in; the others are refused when a trial is planned."""
+        ...
+
+    @property
+    def obstacle(self) -> EnvironmentUnavailable | None:
+        """What it lacks on this machine to run at all, such as a program; None: nothing. Found out by looking."""
+        ...
+
+    @property
+    def beyond_reach(self) -> Mapping[str, str]:
+        """Mechanism of real worlds -> why it cannot hurt this system, wherever it runs. Planned nowhere."""
+        ...
+
+    @property
+    def traced(self) -> bool:
+        """Whether its nodes tell what they do (`Launch.trace`). If not, checks of that are left out of its runs."""
+        ...
+
+    @property
     def bugs(self) -> Mapping[str, Bug]:
         """The catalogue of planted bugs; empty for systems that are not ours."""
         ...
@@ -202,10 +223,10 @@ class System(Protocol):
         bug: str | None,
         workload: str = "register",
         buggify: Buggify | None = None,
-    ) -> SimulatedSystem:
+    ) -> SimulatedSystem | None:
         """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`.
 
-        buggify: unlikely things to do, if any.
+        buggify: unlikely things to do, if any. None: the system exists in real worlds only.
         """
         ...
 
