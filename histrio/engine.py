@@ -197,8 +197,8 @@ class Engine:
                 actions.append(Finish())
 
     def _is_calm(self, now_ns: int, view: ClusterView) -> bool:
-        """Every node has been up, under a known leader, for `CALM_NS`."""
-        if view.leader is None or not _all_up(view):
+        """Every node has been up and a member, under a known leader, for `CALM_NS`."""
+        if view.leader is None or view.returning or not _all_up(view):
             self._calm_since_ns = None
             return False
         if self._calm_since_ns is None:

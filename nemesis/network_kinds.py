@@ -124,6 +124,21 @@ PARTITION = Family(
             weight=2,
             probe="links-carry",
         ),
+        Kind(
+            name="partition-until-snapshot",
+            family="partition",
+            mechanism="cluster.outrun",
+            description="a follower, until what it misses is only in the leader's snapshot",
+            undo="all blocked pairs carry again, at the latest",
+            evidence=("snapshots_installed",),
+            shape=Shape.CUT_OFF,
+            hold=Hold.LINKS,
+            targets=("follower",),
+            nodes_min=3,
+            lasts_ns=(1 * _S, 3 * _S),
+            weight=2,
+            probe="links-carry",
+        ),
     ),
 )
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 
 from histrio.config import suggestion
 from histrio.errors import EnvironmentUnavailable, UsageProblem
 from histrio.simulation.buggify import Buggify
-from histrio.systems.system import Bug, DeployedSystem, Launch, NodePlace
+from histrio.systems.system import Bug, DeployedSystem, Launch, NodePlace, Order
 from workloads.session import Client
 
 __all__ = ["CLIENT_PORT", "ETCD", "Etcd"]
@@ -64,6 +64,11 @@ class Etcd:
     bugs: Mapping[str, Bug] = {}
     workloads = ("register",)
     options = _OPTIONS
+    orders: frozenset[Order] = frozenset()
+
+    def options_for(self, orders: Collection[Order]) -> Mapping[str, str]:
+        """Nobody gives it orders."""
+        return {}
 
     @property
     def obstacle(self) -> EnvironmentUnavailable | None:

@@ -6,9 +6,12 @@ protocols say.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
+
+import msgspec
 
 from checker.records import AnyTraceEvent
 from histrio.errors import EnvironmentUnavailable
@@ -16,7 +19,42 @@ from histrio.simulation.buggify import Buggify
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
 
-__all__ = ["Bug", "DeployedSystem", "Hunt", "Launch", "NodePlace", "NodeStatus", "SimulatedSystem", "System"]
+__all__ = [
+    "Bug",
+    "DeployedSystem",
+    "Hunt",
+    "Launch",
+    "NodePlace",
+    "NodeStatus",
+    "Order",
+    "Performed",
+    "SimulatedSystem",
+    "System",
+]
+
+
+class Order(StrEnum):
+    """What an operator may be told to do, as the `f` of an operation. All may be repeated harmlessly."""
+
+    MEMBERS = "members"
+    """Bring the membership one change nearer to `value`: (voters, members without a vote)."""
+    TRANSFER = "transfer"
+    """Hand leadership over; `value`: to this node, empty for the one that is furthest behind, None for anyone."""
+    SNAPSHOT = "snapshot"
+    """Let the node `value` take a snapshot."""
+    OUTRUN = "outrun"
+    """Let the leader take snapshots until what the node `value` lacks is gone from its log."""
+
+
+class Performed(msgspec.Struct, frozen=True):
+    """Value of an operator's completion: what the system answered, never what it was told."""
+
+    counts: Mapping[str, int] = {}
+    """Under the names of the nemesis registry's evidence."""
+    nodes: tuple[str, ...] = ()
+    """Nodes concerned: those that joined, left, lead or hold the snapshot."""
+    settled: bool = False
+    """Everything is as ordered; else the order may be given again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +104,9 @@ class SimulatedSystem:
     """process -> the sans-IO half of its client."""
     blames_disk: Callable[[str], bool] = lambda reason: False
     """Whether a node that ended itself for this reason blames its disk. If the disk was at fault, it did right."""
+    operator: Callable[[int], Session] | None = None
+    """Patience in nanoseconds -> the sans-IO half of an operator, whose operations are `Order`s and whose completions
+    carry `Performed`, whatever the outcome. Needed where `System.orders` names any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +156,8 @@ class DeployedSystem:
     """(process, node -> address) -> its client. Opened for one node, used by one task; keeps its own deadlines."""
     preloadable: bool = True
     """As `System.preloadable`: nodes of programs that escape the shim are not given it."""
+    operator: Callable[[int, Mapping[str, str]], Client] | None = None
+    """(patience in nanoseconds, node -> address) -> what drives an operator, as in `SimulatedSystem`."""
     status: Callable[[str], Awaitable[NodeStatus | None]] | None = None
     """Asks the node at an address for its role; None: nobody answered. Only for systems without a trace."""
 
@@ -169,6 +212,15 @@ class System(Protocol):
         If not (static programs, and what Go compiles), faults that need it are refused by name when a trial is planned
         for a real world, or skipped with the reason.
         """
+        ...
+
+    @property
+    def orders(self) -> frozenset[Order]:
+        """What its operators can be told; empty for a system that the harness does not operate."""
+        ...
+
+    def options_for(self, orders: Collection[Order]) -> Mapping[str, str]:
+        """Options without which these orders would have no effect within a short run, for who sets none."""
         ...
 
     def check_options(self, options: Mapping[str, str]) -> None:

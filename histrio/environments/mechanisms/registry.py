@@ -12,6 +12,7 @@ from histrio.environments.mechanisms.network import disturb_links, reset_connect
 from histrio.environments.mechanisms.orders import clock_rate, clock_step, clock_strobe
 from histrio.environments.mechanisms.power import lose_power, tear_writes
 from histrio.environments.mechanisms.resources import limit_files, limit_memory, starve_processor
+from histrio.environments.orders import ORDERS
 from histrio.environments.real_mechanisms import REAL_MECHANISMS
 
 __all__ = [
@@ -46,6 +47,7 @@ ALL_MECHANISMS: Mapping[str, RealMechanismFactory] = {
 """Those of `real_mechanisms` need nothing but processes and packets."""
 
 ABSENT: Mapping[str, str] = {
+    **dict.fromkeys(ORDERS, "real nodes have no operator yet: only the simulator carries orders to them"),
     "network.filter": "the harness does not read what nodes say to one another: only the simulator knows messages",
     "disk.misdirect": "where a write lands is the kernel's affair: only the simulator has disks that err in that",
 }
