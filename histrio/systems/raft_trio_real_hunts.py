@@ -40,7 +40,7 @@ NAMES_GET_LOST = Hunt(
     scenario="a follower whose log lies in small files loses power in a write, and with it names that were not synced",
     options={"wal_segment_bytes": "8192"},
     nodes=3,
-    time_limit_s=6.5,
+    time_limit_s=7.5,
 )
 LEADER_SYNCS_LATE = Hunt(
     plan="local/leader_self_match_early.1",
