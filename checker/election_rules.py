@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from checker.records import Became, CheckResult, Restored, TraceLine, Voted
+from checker.records import Became, CheckResult, Restored, TraceLine, Truncated, Voted
+from checker.trace_log import UNKNOWN
 from checker.trace_view import Electorates, Findings, Handler, NodeView, place
 
-__all__ = ["ElectedByQuorum", "ElectionSafety", "MonotoneTerm", "OneVotePerTerm"]
+__all__ = ["ElectedByQuorum", "ElectionSafety", "MonotoneTerm", "OneVotePerTerm", "VotesUpToDate"]
 
 
 class ElectionSafety:
@@ -82,7 +83,7 @@ class OneVotePerTerm:
 
 
 class MonotoneTerm:
-    """A node's term never falls, and a leader's term outlives a restart (Raft §5.1; persistent state of Figure 2)."""
+    """A node's term never falls, campaigns raise it, and a leader's outlives a restart (Raft §5.1, §5.2; Figure 2)."""
 
     def __init__(self) -> None:
         self.findings = Findings("monotone-term", "no node's term ever fell")
@@ -94,13 +95,16 @@ class MonotoneTerm:
         return {Became: self._became, Voted: self._voted, Restored: self._restored}
 
     def finish(self, views: Sequence[NodeView]) -> CheckResult:
-        """`term-went-back` within an incarnation, `term-forgotten` across a restart."""
+        """`term-went-back`, `campaigned-in-old-term` within an incarnation, `term-forgotten` across a restart."""
         return self.findings.result()
 
     def _became(self, view: NodeView, line: TraceLine, event: Became) -> None:
         if event.term < view.term:
             text = f"{line.node} became {event.role} in term {event.term} after it had been in term {view.term}"
             self.findings.add("term-went-back", text, line, role=event.role, term=event.term)
+        elif event.role == "candidate" and event.term == view.term:
+            text = f"{line.node} campaigned in term {event.term}, which it had been in before"
+            self.findings.add("campaigned-in-old-term", text, line, role="candidate", term=event.term)
         if event.role == "leader":
             self._led[view.name] = max(event.term, self._led.get(view.name, 0))
 
@@ -159,3 +163,67 @@ class ElectedByQuorum:
         electorates = view.electorates()
         if event.role == "leader" and electorates is not None:
             self._elected.append((event.term, electorates, line))
+
+
+class VotesUpToDate:
+    """Votes go to candidates whose log is at least as up to date as the voter's (Raft §5.4.1).
+
+    `voted` is traced once the vote is durable. The voter may have taken in entries by then, from the term's leader, who
+    need not be whom it voted for; they become durable later. So only what was durable before, and is of an earlier
+    term, counts as the voter's log.
+    """
+
+    def __init__(self) -> None:
+        self.findings = Findings("votes-up-to-date", "no vote went to a log that was behind the voter's")
+        self._candidates: dict[tuple[int, str], tuple[int, int]] = {}
+        """(term, candidate) -> (term, index) of the end of its log."""
+        self._votes: list[tuple[int, str, tuple[int, int], TraceLine]] = []
+        self._given_back: dict[str, int] = {}
+        """Node -> up to where its log is still what the restart gave back."""
+
+    def handlers(self) -> Mapping[type, Handler]:
+        """Campaigns, votes, and what a restart gave back as long as it stays."""
+        return {
+            Became: self._became,
+            Voted: self._voted,
+            Restored: self._restored,
+            Truncated: self._truncated,
+        }
+
+    def finish(self, views: Sequence[NodeView]) -> CheckResult:
+        """`voted-for-shorter-log`. Candidates whose campaign the trace does not show are not judged."""
+        for term, candidate, end, line in self._votes:
+            asked = self._candidates.get((term, candidate))
+            if asked is not None and asked < end:
+                text = (
+                    f"{line.node} voted in term {term} for {candidate}, whose log ended at index {asked[1]} of term "
+                    f"{asked[0]}; its own has index {end[1]} of term {end[0]}"
+                )
+                self.findings.add("voted-for-shorter-log", text, line, role="voter", term=term, index=end[1])
+        return self.findings.result()
+
+    def _became(self, view: NodeView, line: TraceLine, event: Became) -> None:
+        end = _end(view, view.log.last_index, event.term)
+        if event.role == "candidate" and end is not None:
+            self._candidates.setdefault((event.term, view.name), end)
+
+    def _voted(self, view: NodeView, line: TraceLine, event: Voted) -> None:
+        durable = max(view.log.durable_index, self._given_back.get(view.name, 0), view.log.base)
+        end = _end(view, min(durable, view.log.last_index), event.term)
+        if event.candidate != view.name and end is not None:
+            self._votes.append((event.term, event.candidate, end, line))
+
+    def _restored(self, view: NodeView, line: TraceLine, event: Restored) -> None:
+        self._given_back[view.name] = event.last_index
+
+    def _truncated(self, view: NodeView, line: TraceLine, event: Truncated) -> None:
+        self._given_back[view.name] = min(self._given_back.get(view.name, 0), event.index - 1)
+
+
+def _end(view: NodeView, index: int, term: int) -> tuple[int, int] | None:
+    """(term, index) of the last entry up to `index` of a term before `term`; None: the trace does not show it."""
+    for first, entry_term in reversed(view.log.runs):
+        if first <= index and entry_term >= term:
+            index = first - 1  # from a leader of the term voted in
+    entry_term = view.log.term_at(index)
+    return None if entry_term == UNKNOWN or entry_term >= max(term, 1) else (entry_term, index)

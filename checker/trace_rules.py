@@ -17,7 +17,7 @@ from checker.commit_rules import (
     QuorumDurable,
     StateMachineSafety,
 )
-from checker.election_rules import ElectedByQuorum, ElectionSafety, MonotoneTerm, OneVotePerTerm
+from checker.election_rules import ElectedByQuorum, ElectionSafety, MonotoneTerm, OneVotePerTerm, VotesUpToDate
 from checker.log_rules import LeaderAppendOnly, LogMatching, SyncedDurable, TraceForm
 from checker.promise_rules import CommitCounted, MatchProved, PromiseDurable
 from checker.records import CheckResult, TraceLine
@@ -42,6 +42,7 @@ TRACE_RULES: Mapping[str, Callable[[], Rule]] = {
     "match-proved": MatchProved,
     "commit-counted": CommitCounted,
     "elected-by-quorum": ElectedByQuorum,
+    "votes-up-to-date": VotesUpToDate,
     "trace-form": TraceForm,
 }
 """Name of a rule's result -> a fresh rule. The gravest first: the first violated one names a run's signature."""

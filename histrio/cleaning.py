@@ -20,11 +20,10 @@ from histrio.environments.mechanisms.cgroups import GROUP_PREFIX, ROOT
 from histrio.environments.mechanisms.network import CHAIN_PREFIX
 from histrio.environments.namespaces import tool
 from histrio.environments.volumes import IMAGE_NAME
+from histrio.errors import EnvironmentUnavailable
 
 __all__ = ["leftover_groups", "remove_leftovers"]
 
-_LABEL = "histrio=run"
-_OWNER = "histrio.owner"
 _TABLE_PREFIX = "histrio-"
 _COMMAND_S = 30.0
 
@@ -34,14 +33,7 @@ Removal = tuple[str, bool]
 
 def remove_leftovers() -> list[Removal]:
     """Remove all that may be removed; one line each. Raises nothing: what refuses to go is told."""
-    removed: list[Removal] = []
-    in_use = False
-    for kind, identity, owner in _labelled():
-        if _is_alive(owner):
-            in_use = True
-            continue
-        remove = ("rm", "--force", "--volumes") if kind == "container" else ("network", "rm")
-        removed.append((f"{kind} {identity}", _runs("docker", *remove, identity)))
+    removed, in_use = _containers()
     if not in_use:
         for found in (_mounts, _tables, _chains):
             removed += [(what, remove()) for what, remove in found()]
@@ -49,28 +41,20 @@ def remove_leftovers() -> list[Removal]:
     return removed
 
 
-def _labelled() -> Iterator[tuple[str, str, str]]:
-    """Kind, name and owner of what Docker has of ours; containers first, for they hold their networks."""
-    lists = {
-        "container": ("ps", "--all", "--format", "{{.Names}}"),
-        "network": ("network", "ls", "--format", "{{.Name}}"),
-    }
-    for kind, command in lists.items():
-        owner = f'\t{{{{.Label "{_OWNER}"}}}}'
-        *head, names = command
-        for line in _output("docker", *head, names + owner, "--filter", f"label={_LABEL}").splitlines():
-            identity, _, mark = line.partition("\t")
-            yield kind, identity, mark
+def _containers() -> tuple[list[Removal], bool]:
+    """What was removed of the Docker Engine's, and whether another harness uses it now."""
+    from histrio.environments.container_image import connect  # the engine's library, which only this needs
+    from histrio.environments.container_owner import remove_orphans
 
-
-def _is_alive(mark: str) -> bool:
-    """Whether the process that a mark names, by its id and its start, still runs."""
-    pid, _, started = mark.partition("-")
     try:
-        stat = Path(f"/proc/{int(pid)}/stat").read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):
-        return False
-    return stat.rpartition(")")[2].split()[19] == started
+        client = connect()
+    except EnvironmentUnavailable:
+        return [], False
+    try:
+        names, in_use = remove_orphans(client)
+    finally:
+        client.close()
+    return [(name, True) for name in names], in_use
 
 
 def _mounts() -> Iterator[tuple[str, Callable[[], bool]]]:

@@ -39,9 +39,8 @@ def plan_trial(spec: TrialSpec) -> Trial:
     if spec.environment not in ENVIRONMENTS:
         known = ", ".join(ENVIRONMENTS)
         raise UsageProblem(f"there is no environment {spec.environment!r}", fix=f"known are {known}")
-    if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
-        raise obstacle
-    plan, skipped = _plan(spec, ENVIRONMENTS[spec.environment].mechanisms)
+    _check_place(spec, system)
+    plan, skipped = _plan(spec, _mechanisms(spec, system))
     plan = _in_its_world(spec, plan)
     if plan.nodes != _nodes(spec.nodes):
         spec = msgspec.structs.replace(spec, nodes=len(plan.nodes))
@@ -82,6 +81,31 @@ def _system(spec: TrialSpec) -> System:
         raise UsageProblem(f"{system.name} has no planted bug {spec.bug!r}", fix="all of them: histrio list")
     system.check_options(spec.system_options)
     return system
+
+
+def _check_place(spec: TrialSpec, system: System) -> None:
+    """Raises UsageProblem for a system in a world that it does not exist in, EnvironmentUnavailable for what is missing
+    on this machine."""
+    if spec.environment not in system.environments:
+        raise UsageProblem(
+            f"{system.name} cannot run in --env {spec.environment}",
+            why="its adapter does not know how to start it there",
+            fix=f"use --env {' or '.join(system.environments)}",
+        )
+    for obstacle in (ENVIRONMENTS[spec.environment].obstacle, system.obstacle):
+        if obstacle is not None:
+            raise obstacle
+
+
+def _mechanisms(spec: TrialSpec, system: System) -> dict[str, str | None]:
+    """Mechanism -> None where it can hurt this system in this world, else the reason why not."""
+    offered = ENVIRONMENTS[spec.environment].mechanisms
+    beyond = dict(system.beyond_reach)
+    if not system.preloadable and spec.environment != SIMULATED.name:
+        from histrio.environments.mechanisms.registry import beyond_unloading  # real worlds are heavy to import
+
+        beyond = beyond_unloading() | beyond
+    return {name: lack or beyond.get(name) for name, lack in offered.items()}
 
 
 def _plan(spec: TrialSpec, mechanisms: Mapping[str, str | None]) -> tuple[Plan, dict[str, str]]:

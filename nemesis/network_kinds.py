@@ -182,9 +182,17 @@ NET = Family(
         _net(
             name="net-corrupt",
             mechanism="network.disturb",
-            description="bits of a share of the messages flip; a checksum lets the receiver drop them",
+            description="bits of a share of the messages flip, on the way or where checksums are made anew",
             evidence=("packets_corrupted",),
-            parameters=(_TARGET_LINKS, Parameter("corruption", ("20%", "5%"), "share of the messages")),
+            parameters=(
+                _TARGET_LINKS,
+                Parameter("corruption", ("20%", "5%"), "share of the messages"),
+                Parameter(
+                    "checksums",
+                    ("detected", "silent"),
+                    "of the network: they tell, and the message comes again (detected), or they fit (silent)",
+                ),
+            ),
         ),
         _net(
             name="net-flaky",

@@ -40,6 +40,8 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
     reordering: float = 0.0
     """Share held back, so that later messages overtake them."""
     corruption: float = 0.0
+    silent: bool = False
+    """The network's checksums fit what was corrupted: only a checksum of the program's own tells."""
     delay_min_ns: int = 0
     delay_max_ns: int = 0
 
@@ -159,6 +161,7 @@ def _disturbance(words: Mapping[str, str]) -> Disturbance:
         duplication=_share(words, "duplication"),
         reordering=_share(words, "reordering"),
         corruption=_share(words, "corruption"),
+        silent=words.get("checksums") == "silent",
         delay_min_ns=delay_ns,
         delay_max_ns=delay_ns + _duration_ns(words.get("jitter", "0ms")),
     )

@@ -303,7 +303,7 @@ class Node:
         if ready.lost_leadership:
             self._service.leadership_lost()
             self._administration.leadership_lost()
-        if (batch := self._snapshots.next()) is not None:
+        if self._snapshots.waiting and (batch := self._snapshots.next()) is not None:
             batches += (self._build.files(batch),)
         return batches
 

@@ -62,7 +62,8 @@ class SnapshotWriter:
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         """The one being written; None: nothing is."""
-        self._waiting: deque[tuple[FileOp, ...]] = deque()
+        self.waiting: deque[tuple[FileOp, ...]] = deque()
+        """What `next` has still to give out."""
         self._token = 0
         self._open: FileBatch | None = None
 
@@ -70,25 +71,25 @@ class SnapshotWriter:
         """Starts writing."""
         assert self.snapshot is None, "one snapshot at a time"
         self.snapshot = snapshot
-        self._waiting.extend(batches)
+        self.waiting.extend(batches)
 
     def remove(self, ops: tuple[FileOp, ...]) -> None:
         """Has files removed, after all that waits."""
         if ops:
-            self._waiting.append(ops)
+            self.waiting.append(ops)
 
     def next(self) -> FileBatch | None:
         """What to execute now, once; None: nothing, or something is under way."""
-        if self._open is not None or not self._waiting:
+        if self._open is not None or not self.waiting:
             return None
         self._token -= 1
-        self._open = FileBatch(self._token, self._waiting.popleft())
+        self._open = FileBatch(self._token, self.waiting.popleft())
         return self._open
 
     def done(self) -> Snapshot | None:
         """The open batch was executed; the snapshot that is durable now, if it was its last one."""
         self._open = None
-        if self.snapshot is None or self._waiting:
+        if self.snapshot is None or self.waiting:
             return None
         written, self.snapshot = self.snapshot, None
         return written

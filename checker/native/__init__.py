@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from functools import cache
+from hashlib import blake2b
+from pathlib import Path
 
 __all__ = ["available", "why_unavailable"]
 
@@ -18,10 +20,21 @@ def why_unavailable() -> str | None:
     if importlib.util.find_spec("checker.native._engine") is None:
         return "it was not built; install a C compiler and install the package again"
     try:
-        importlib.import_module("checker.native._engine")
+        engine = importlib.import_module("checker.native._engine")
     except ImportError as error:
         return f"it cannot be loaded: {error}"
+    if getattr(engine, "SOURCES", None) != _sources():
+        return "it was built from other sources than these; install the package again"
     return None
+
+
+def _sources() -> str:
+    """A digest of the C sources, as setup.py takes it: what an older engine says would be believed otherwise."""
+    hashed = blake2b(digest_size=8)
+    folder = Path(__file__).parent
+    for path in sorted([*folder.glob("*.c"), *folder.glob("*.h")]):
+        hashed.update(path.read_bytes())
+    return hashed.hexdigest()
 
 
 def available() -> bool:

@@ -9,6 +9,9 @@ from checker.transitions import Transitions
 Problem = NewType("Problem", object)
 End = NewType("End", object)
 
+SOURCES: str
+"""Digest of the sources it was built from."""
+
 def compile_registers(
     operations: tuple[Operation, ...],
     initial: Any,

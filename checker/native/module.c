@@ -555,12 +555,21 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* Which sources it was built from: see checker/native/__init__.py. */
+#ifndef SOURCES
+#define SOURCES ""
+#endif
+static int tell_sources(PyObject *module) { return PyModule_AddStringConstant(module, "SOURCES", SOURCES); }
+
+static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, tell_sources}, {0, NULL}};
+
 static struct PyModuleDef MODULE = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "_engine",
     .m_doc = "The compiled search of the linearizability checker. Use checker.native, not this.",
     .m_size = 0,
     .m_methods = METHODS,
+    .m_slots = SLOTS,
 };
 
 PyMODINIT_FUNC PyInit__engine(void) { return PyModuleDef_Init(&MODULE); }

@@ -13,13 +13,15 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What a rule adds to a link's own trouble. Probabilities per unit, nanoseconds.
 
     On a stream link loss and corruption cost a retransmission, a unit held back holds up all behind it, and duplication
-    does nothing. Corrupted units do not pass the receiver's checksum.
+    does nothing. Corrupted units do not pass the network's checksum. With `silent` they do, but not that of the
+    receiver's frames: it takes nothing from the unit, and hangs up on a stream, which loses what is under way.
     """
 
     loss: float = 0.0
     duplication: float = 0.0
     reordering: float = 0.0
     corruption: float = 0.0
+    silent: bool = False
     delay_min_ns: int = 0
     delay_max_ns: int = 0
 
@@ -32,13 +34,17 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class DisturbanceCounts(msgspec.Struct):
-    """What a rule did, in units. `lost` and `corrupted` on a stream: retransmitted. `reordered`: held back."""
+    """What a rule did, in units. `lost` and `corrupted` on a stream: retransmitted. `reordered`: held back.
+
+    `broken`: connections that a receiver gave up for a silently corrupted unit.
+    """
 
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
     delayed: int = 0
     corrupted: int = 0
+    broken: int = 0
 
 
 class LinkCounts(msgspec.Struct):

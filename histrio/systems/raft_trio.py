@@ -68,9 +68,14 @@ class RaftTrio:
     """Implements `histrio.systems.system.System`."""
 
     name = "raft_trio"
+    environments = ("sim", "local", "docker")
+    obstacle = None
+    beyond_reach: Mapping[str, str] = {}
+    traced = True
     bugs: Mapping[str, Bug] = BUGS
     workloads = tuple(ENCODINGS)
     options = _OPTIONS
+    preloadable = True
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Refuse what is not an option, or not a value of one."""
@@ -127,7 +132,7 @@ class RaftTrio:
         from histrio.systems.raft_trio_deployed import deploy
 
         session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
-        return deploy(bug=bug, profile=options.get("profile", "hardened"), session=session)
+        return deploy(bug=bug, options=options, session=session)
 
 
 def _blames_disk(reason: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from checker.records import AnyTraceEvent
+from histrio.errors import EnvironmentUnavailable
 from histrio.simulation.buggify import Buggify
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
@@ -49,6 +50,8 @@ class Bug:
     """Names of the checks expected to see it, the most likely first."""
     hunt: Hunt
     """How it is found within a few seeds, most often the first; the correct build passes the same trial."""
+    real_hunt: Hunt | None = None
+    """The same on real processes, found within three runs; None: it is looked for in the simulator only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,26 @@ class System(Protocol):
         ...
 
     @property
+    def environments(self) -> tuple[str, ...]:
+        """Names of those it can run in; the others are refused when a trial is planned."""
+        ...
+
+    @property
+    def obstacle(self) -> EnvironmentUnavailable | None:
+        """What it lacks on this machine to run at all, such as a program; None: nothing. Found out by looking."""
+        ...
+
+    @property
+    def beyond_reach(self) -> Mapping[str, str]:
+        """Mechanism of real worlds -> why it cannot hurt this system, or nobody could tell. Never planned."""
+        ...
+
+    @property
+    def traced(self) -> bool:
+        """Whether its nodes tell what they do (`Launch.trace`). If not, checks of that are left out of its runs."""
+        ...
+
+    @property
     def bugs(self) -> Mapping[str, Bug]:
         """The catalogue of planted bugs; empty for systems that are not ours."""
         ...
@@ -135,6 +158,15 @@ class System(Protocol):
     @property
     def options(self) -> Mapping[str, str]:
         """Name -> what it does, of every `--system-option`."""
+        ...
+
+    @property
+    def preloadable(self) -> bool:
+        """Whether its programs call the C library, so that what is preloaded can act on them.
+
+        If not (static programs, and what Go compiles), faults that need it are refused by name when a trial is planned
+        for a real world, or skipped with the reason.
+        """
         ...
 
     def check_options(self, options: Mapping[str, str]) -> None:
@@ -150,10 +182,10 @@ class System(Protocol):
         bug: str | None,
         workload: str = "register",
         buggify: Buggify | None = None,
-    ) -> SimulatedSystem:
+    ) -> SimulatedSystem | None:
         """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`.
 
-        buggify: unlikely things to do, if any.
+        buggify: unlikely things to do, if any. None: the system exists in real worlds only.
         """
         ...
 

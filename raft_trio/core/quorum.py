@@ -27,7 +27,7 @@ class VoteResult(Enum):
 
 
 def majority(size: int) -> int:
-    """Smallest number of `size` voters any two choices of which have a voter in common (Raft §5.2; E9: half of them)."""
+    """Smallest number of `size` voters any two choices of which share a voter (Raft §5.2; E9: half of them)."""
     return size // 2 + 1
 
 

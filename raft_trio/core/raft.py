@@ -171,15 +171,17 @@ class RaftCore:
     def take_ready(self, now_ns: int) -> Ready:
         """Everything to do since the last call, once. A leader's batch of proposals and reads closes here."""
         state = self._state
-        if state.role is _LEADER and state.config_unsettled:
-            settle(state, now_ns)
         if state.role is _LEADER:
+            if state.config_unsettled:
+                settle(state, now_ns)  # after which it may lead no more; then nothing below has anything to do
             if state.waiting_reads:
                 reads.open_round(state, now_ns)
             replicate(state, now_ns)
             if state.transfer is not None:
                 go_on_with_transfer(state)
-        installed, state.installed = state.installed, None
+        installed = state.installed
+        if installed is not None:
+            state.installed = None
         persist = self._take_persist(installed)
         committed = self._take_committed() if state.commit > state.handed_index else ()
         if not (persist or committed or state.messages or state.after_sync or state.read_states or state.trace):

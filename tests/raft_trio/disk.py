@@ -87,6 +87,38 @@ class MemoryDisk:
         self._changes = []
         self._pending = {}
 
+    @property
+    def unsynced(self) -> int:
+        """How many operations a power loss might still undo."""
+        return len(self._changes) + sum(len(ops) for ops in self._pending.values())
+
+    def survivors(self, kept: int) -> dict[str, bytes]:
+        """The files after a power loss that undoes all unsynced operations but those of `kept`, bits of a number.
+
+        Bits stand for changes of names in their order, then for writes, by file and in their order. Each operation
+        happened as a whole or not at all; tearing is `power_loss`'s affair.
+        """
+        names = dict(self._names)
+        for bit, change in enumerate(self._changes):
+            if kept >> bit & 1:
+                _rename(names, change)
+        bit, contents = len(self._changes), {}
+        for inode, ops in sorted(self._pending.items()):
+            data = self._durable.get(inode, b"")
+            for op in ops:
+                data = _changed(data, op) if kept >> bit & 1 else data
+                bit += 1
+            contents[inode] = data
+        return {path: contents.get(inode, self._durable.get(inode, b"")) for path, inode in sorted(names.items())}
+
+    def restart(self, survivors: dict[str, bytes]) -> None:
+        """Goes on with these files, all of them durable."""
+        self.files = dict(survivors)
+        self._inodes = {path: -number for number, path in enumerate(self.files, 1)}
+        self._names = dict(self._inodes)
+        self._durable = {inode: self.files[path] for path, inode in self._inodes.items()}
+        self._changes, self._pending, self.ops = [], {}, []
+
     def _create(self, path: str) -> None:
         if path not in self.files:
             self.files[path] = b""

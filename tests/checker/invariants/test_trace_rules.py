@@ -90,6 +90,53 @@ def test_votes_that_become_durable_out_of_order_are_seen() -> None:
     assert found(trace(n1=[restored(), voted(4, "n2"), voted(3, "n1")])) == {"monotone-term": "term-went-back"}
 
 
+def test_a_campaign_in_a_term_that_is_not_new_is_seen() -> None:
+    """Raft §5.2: to begin an election, a follower increments its current term."""
+    lines = trace(n1=[restored(), became("follower", 3), became("candidate", 3)])
+    assert found(lines) == {"monotone-term": "campaigned-in-old-term"}
+    lines = trace(n1=[restored(), became("candidate", 3), became("candidate", 4), became("leader", 4)])
+    assert found(lines) == {}
+
+
+def test_a_vote_for_a_shorter_log_is_seen() -> None:
+    """Raft §5.4.1 (planted bugs E3, E4): the later last term first, then the longer log."""
+    behind = {"votes-up-to-date": "voted-for-shorter-log"}
+    one = [restored(), appended(1, 1), synced(1, 1)]
+    old_two, new_two = [*one, appended(2, 1), synced(2, 1)], [*one, appended(2, 3), synced(2, 3)]
+    old_three = [*old_two, appended(3, 1), synced(3, 1)]
+    for candidate, voter, expected in (
+        (one, old_two, behind),
+        (old_three, new_two, behind),
+        ([restored()], one, behind),
+        (one, one, {}),
+        (new_two, old_three, {}),
+        (old_two, one, {}),
+    ):
+        lines = trace(n1=[*candidate, became("candidate", 4), voted(4, "n1")], n2=[*voter, voted(4, "n1")])
+        assert found(lines) == expected
+
+
+def test_a_vote_is_judged_by_what_was_durable_before_it() -> None:
+    """It is traced when it is durable; entries of another leader may have come in meanwhile."""
+    candidate = [restored(), became("candidate", 3), voted(3, "n1")]
+    meanwhile = [restored(), appended(1, 1), voted(3, "n1"), synced(1, 1)]
+    assert found(trace(n1=candidate, n2=meanwhile)) == {}
+
+
+def test_a_vote_is_judged_by_what_a_restart_gave_back_and_was_not_removed() -> None:
+    """What is on the disk at a start is durable, also where the trace does not show how it came there."""
+    candidate = [restored(), became("candidate", 4), voted(4, "n1")]
+    assert found(trace(n1=candidate, n2=[restored((1, 2)), voted(4, "n1")])) == {
+        "votes-up-to-date": "voted-for-shorter-log"
+    }
+    assert found(trace(n1=candidate, n2=[restored((1, 2)), truncated(1), voted(4, "n1")])) == {}
+
+
+def test_a_candidate_that_the_trace_does_not_show_is_not_judged() -> None:
+    """A trace may begin late."""
+    assert found(trace(n2=[restored(), appended(1, 1), synced(1, 1), voted(4, "n1")])) == {}
+
+
 def test_a_term_that_was_led_is_not_forgotten() -> None:
     """Raft Figure 2: currentTerm is persistent (P3)."""
     lines = trace(n1=[restored(), became("leader", 3), restored(term=2)])

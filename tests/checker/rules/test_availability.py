@@ -48,7 +48,8 @@ def test_long_after_a_fault_there_is_no_excuse() -> None:
 
 def test_where_time_is_real_a_busy_machine_is_no_violation() -> None:
     """As a spent budget of time: invalid in the simulator, unknown elsewhere (architecture §8)."""
-    half, less = (check(*served(30, AFTER + 1), *refused(n, AFTER + 200), simulated=False) for n in (30, 31))
+    enough = served(CALM_MIN, AFTER + 1)
+    half, less = (check(*enough, *refused(CALM_MIN + n, AFTER + 9_999), simulated=False) for n in (0, 1))
     assert (half.validity, less.validity) == (Validity.VALID, Validity.UNKNOWN)
     assert less.anomaly == "unavailable"
 

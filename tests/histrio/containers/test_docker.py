@@ -13,8 +13,8 @@ import pytest
 
 from checker.records import Validity
 from checker.verdict import exit_code
-from histrio.environments.container_cluster import OWNER_LABEL, owner_mark, remove_leftovers
 from histrio.environments.container_image import LABEL, build_image
+from histrio.environments.container_owner import OWNER_LABEL, owner_mark, remove_orphans
 from histrio.errors import EX_INTERRUPTED, EnvironmentUnavailable
 from histrio.store import RunDirectory
 
@@ -100,7 +100,7 @@ def test_what_a_killed_harness_left_is_removed_by_the_next_one_and_nothing_else_
     left = engine.networks.create("histrio-test-left", labels=theirs, internal=True)
     kept = engine.networks.create("histrio-test-kept", labels=mine, internal=True)
     try:
-        remove_leftovers(engine)
+        remove_orphans(engine)
         assert left.name not in ours(engine)
         assert kept.name in ours(engine)
     finally:

@@ -5,6 +5,9 @@ Belongs here: the commands and how events are written. `run_scenario` returns th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from raft_trio.config import RaftNodeConfig
 from raft_trio.core.ready import Ready
 from raft_trio.messages import (
@@ -15,8 +18,10 @@ from raft_trio.messages import (
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
+    Refusal,
     RequestVoteRequest,
     RequestVoteResponse,
+    TimeoutNow,
 )
 from raft_trio.trace import (
     Appended,
@@ -30,7 +35,7 @@ from raft_trio.trace import (
     Truncated,
     Voted,
 )
-from raft_trio.types import NodeId
+from raft_trio.types import Config, NodeId
 from tests.raft_trio.core.cluster import Cluster
 
 __all__ = ["run_scenario"]
@@ -65,14 +70,19 @@ class Stage:
         cluster = self.cluster
         match verb, words:
             case "cluster", (size, *profile):
-                settings = RaftNodeConfig.paper if profile == ["paper"] else RaftNodeConfig
-                self.cluster = Cluster(int(size), settings=settings)
+                self.cluster = new_cluster(int(size), profile)
                 self.cluster.observe = self.note
             case "propose", (node, *data):
                 index = cluster.propose(node, " ".join(data).encode())
                 self.lines += [f"{node} does not take the proposal"] if index is None else []
             case "read", (node, context):
                 cluster.read(node, int(context))
+            case "change", (node, *wishes):
+                begun = cluster.change(node, config_of(wishes))
+                self.lines += [f"{node} refuses: {begun.value}"] if isinstance(begun, Refusal) else []
+            case "transfer", (node, target):
+                refusal = cluster.transfer(node, target)
+                self.lines += [f"{node} refuses: {refusal.value}"] if refusal else []
             case "settle", among:
                 cluster.settle(only=among or None)
             case (("deliver" | "drop"), (source, target)):
@@ -86,6 +96,7 @@ class Stage:
                     "timeout": cluster.timeout,
                     "beat": cluster.wake,
                     "sync": cluster.sync,
+                    "compact": cluster.compact,
                     "crash": cluster.crash,
                     "restart": cluster.restart,
                 }
@@ -109,6 +120,23 @@ class Stage:
             for state in ready.read_states
         ]
         self.lines += [f"{node} lost leadership"] if ready.lost_leadership else []
+
+
+def new_cluster(size: int, words: Sequence[str]) -> Cluster:
+    """`paper`: without defences; `voters=3`: the others wait to be added; `chunk=40`: bytes of a snapshot at once."""
+    numbers = {name: int(number) for name, _, number in (word.partition("=") for word in words) if number}
+    profile = RaftNodeConfig.paper if "paper" in words else RaftNodeConfig
+
+    def settings(node: NodeId, members: tuple[NodeId, ...]) -> RaftNodeConfig:
+        return replace(profile(node, members), trailing_logs=0, snapshot_chunk_size=numbers.get("chunk", 65536))
+
+    return Cluster(size, settings=settings, voters=numbers.get("voters", size))
+
+
+def config_of(words: Sequence[str]) -> Config:
+    """`voters=n1,n2 learners=n3`."""
+    members = {kind: tuple(names.split(",")) for kind, _, names in (word.partition("=") for word in words)}
+    return Config(members["voters"], (), members.get("learners", ()))
 
 
 def event_text(event: TraceEvent) -> str:
@@ -159,6 +187,8 @@ def message_text(message: Message) -> str:
             )
         case InstallSnapshotResponse(term, index, _, _, next_offset, installed):
             return f"snapshot to {index}: {'installed' if installed else f'has {next_offset} bytes'}, term {term}"
+        case TimeoutNow(term):
+            return f"campaign at once, term {term}"
         case ReadIndexRequest(term):
             return f"read index? term {term}"
         case ReadIndexResponse(term, _, index):

@@ -1,11 +1,16 @@
-"""The faults of the seed crate that concern the core, by their numbers in raft.md §1.2: none of them is repeated.
+"""Faults of the seed crate, by their numbers: none of them is repeated.
 
-Those not here are shown elsewhere: 5, 11, 17, 18, 19, 20, 21 in `test_paper`, 10 in `test_quorum`, 13 and 14 in
-`test_rules`, 15 in `test_log`, 24 in `test_config` and `test_paper`; 6 to 9 concern snapshots, 23 the shell.
+Those that other tests hold the opposite of are not here; `tests.raft_trio.seed_faults` says where each of the 24 is.
 """
 
 from __future__ import annotations
 
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import raft_trio
+from raft_trio.build import due_for_snapshot
 from raft_trio.config import RaftNodeConfig
 from raft_trio.messages import AppendEntriesRequest, AppendEntriesResponse
 from raft_trio.types import EntryType, HardState, LogEntry, NodeId, Role
@@ -135,3 +140,32 @@ def test_22_an_isolated_leader_refuses_its_reads_and_says_that_it_lost_leadershi
     assert cluster.core("n1").role is not Role.LEADER
     assert lost
     assert cluster.answers == {("n1", 9): None}
+
+
+def test_8_a_snapshot_covers_what_is_applied_and_trailing_entries_stay() -> None:
+    """Any index that was present could be made a snapshot, and nothing was kept below it."""
+    cluster = Cluster(3, settings=lambda node, ids: replace(RaftNodeConfig.paper(node, ids), trailing_logs=2))
+    cluster.elect("n1")
+    for _ in range(6):
+        cluster.propose("n1", b"x")
+    cluster.settle()
+    cluster.propose("n1", b"not committed")
+    assert (cluster.core("n1").commit_index, cluster.core("n1").last_index) == (6, 7)
+    assert cluster.compact("n1")
+    assert cluster.core("n1").snapshot_index == 6
+    assert cluster.core("n1").first_index == 5
+    assert [due_for_snapshot(applied, 0, 3) for applied in (2, 3, 7)] == [None, 3, 7]
+
+
+def test_23_nothing_that_decides_can_be_interrupted_and_nothing_takes_a_lock() -> None:
+    """Locks were held across waiting, and getters read state in pieces: here one task owns it and never waits."""
+    package = Path(raft_trio.__file__).parent
+    waits = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    for path in sorted(package.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        nodes = list(ast.walk(ast.parse(text)))
+        imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        assert not imported & {"threading", "multiprocessing", "asyncio"}, path
+        assert not any(isinstance(node, ast.Attribute) and node.attr in {"Lock", "RLock"} for node in nodes), path
+        if path.relative_to(package).parts[0] not in {"shell", "tools", "client.py", "__main__.py"}:
+            assert not any(isinstance(node, waits) for node in nodes), path
