@@ -28,17 +28,17 @@ class Figures:
     snapshot_bytes: int
     seconds: float
     """From asking for the learner until it had the snapshot on disk and what was committed when it was asked for."""
-    rate_before: float
+    rate_otherwise: float
+    """Entries committed in a second, just before and just after: the machine has other things to do."""
     rate_during: float
-    """Entries committed in a second."""
     terms: int
     """Elections meanwhile."""
 
     def __str__(self) -> str:
-        share = self.rate_during / self.rate_before
+        share = self.rate_during / self.rate_otherwise
         return (
             f"a snapshot of {self.snapshot_bytes / 1e6:.0f} MB reached a learner in {self.seconds:.1f} s; puts/s: "
-            f"{self.rate_before:.0f} before, {self.rate_during:.0f} meanwhile ({share:.0%})"
+            f"{self.rate_otherwise:.0f} before and after, {self.rate_during:.0f} meanwhile ({share:.0%})"
         )
 
 
@@ -47,7 +47,7 @@ def cluster_with_newcomer(folder: Path) -> Iterator[tuple[Processes, str]]:
     """Three nodes that keep next to nothing below a snapshot, running, and the settings and the address of a fourth."""
     cluster = Processes(folder, trace=False, tls=False)
     (address,) = free_addresses(1)
-    settings = ["trailing_logs = 50", "snapshot_threshold = 1000000"]
+    settings = ["trailing_logs = 5", "snapshot_threshold = 1000000"]
     for node in cluster.members:
         with (folder / f"{node}.toml").open("a") as file:
             file.write("\n" + "\n".join(settings) + "\n")
@@ -89,7 +89,7 @@ async def transfer(cluster: Processes, newcomer: str, values: int) -> Figures:
         with puts(cluster):
             await trio.sleep(2)
             term, _ = await progress(cluster, leader)
-            rate_before = await rate(cluster, leader, 3.0)
+            before = await rate(cluster, leader, 3.0)
             _, began_at = await progress(cluster, leader)
             began = trio.current_time()
             await client.administer(ChangeMembership("add", add_learners=("n4",)))
@@ -97,8 +97,9 @@ async def transfer(cluster: Processes, newcomer: str, values: int) -> Figures:
             await snapshot_is_durable(cluster.folder / "n4")
             seconds = trio.current_time() - began
             term_after, ended_at = await progress(cluster, leader)
+            after = await rate(cluster, leader, 3.0)
     size = max(path.stat().st_size for path in (cluster.folder / "n4").glob("*.snap"))
-    return Figures(size, seconds, rate_before, (ended_at - began_at) / seconds, term_after - term)
+    return Figures(size, seconds, (before + after) / 2, (ended_at - began_at) / seconds, term_after - term)
 
 
 async def progress(cluster: Processes, node: str) -> tuple[int, int]:
@@ -161,4 +162,4 @@ async def test_a_hundred_megabytes_reach_a_learner_within_half_a_minute_and_puts
     assert figures.snapshot_bytes > 100_000_000
     assert figures.terms == 0, figures
     assert figures.seconds < 30, figures
-    assert figures.rate_during > 0.7 * figures.rate_before, figures
+    assert figures.rate_during > 0.7 * figures.rate_otherwise, figures
