@@ -91,12 +91,16 @@ class _Replay:
 
     def _refused(self, operation: Operation, refused: Refused) -> _Fault | str:
         told = _told(self.model, operation)
-        if any(not _over_before(operation, crashed) for crashed in self.crashed):
+        if self._has_guessed() or any(not _over_before(operation, crashed) for crashed in self.crashed):
             return f"{told} may rest on a crashed operation, whose position nobody knows"
         return _Fault("result-differs", f"{told}, but by the order of the log {refused.reason}", (operation,))
 
+    def _has_guessed(self) -> bool:
+        """A crashed operation was put where it explained something; it may belong elsewhere."""
+        return any(crashed.index in self.placed for crashed in self.crashed)
+
     def _too_late(self, operation: Operation, early: Operation) -> _Fault | str:
-        if any(crashed.index in self.placed for crashed in self.crashed):
+        if self._has_guessed():
             return f"{_told(self.model, operation)} may rest on a crashed operation, whose position nobody knows"
         sentence = (
             f"{_told(self.model, operation)} was over before {_told(self.model, early)} was called, "
@@ -142,17 +146,25 @@ def _replayed(model: Model[Any], operations: Sequence[Operation]) -> _Fault | st
     doubt: str | None = None
     for part in partitions.values():
         crashed = [one for one in part if one.outcome is Outcome.INFO and not model.traits(one).observer]
-        found = _Replay(model, crashed).run(_log_order(model, part))
+        found = _Replay(model, crashed).run(_log_order(model, part, by_calls=True))
+        if isinstance(found, str) and _Replay(model, crashed).run(_log_order(model, part, by_calls=False)) is None:
+            found = None
         if isinstance(found, _Fault):
             return found
         doubt = doubt or found
     return doubt
 
 
-def _log_order(model: Model[Any], part: Sequence[Operation]) -> list[Operation]:
-    """Changes by index; what only looks, after the last change of the partition that it can have seen, by calls."""
+def _log_order(model: Model[Any], part: Sequence[Operation], *, by_calls: bool) -> list[Operation]:
+    """Changes by index, each followed by what only looks and saw no later one.
+
+    Looks between two changes come in the order of their calls, or of their indexes: between changes with known places
+    may lie a crashed one, which those at lower indexes did not see.
+    """
     finished = [one for one in part if one.outcome is not Outcome.INFO]
     looks = {one.index for one in finished if _looks(model, one)}
+    if not by_calls:
+        return sorted(finished, key=lambda one: (_index(one), one.index in looks, one.call_order))
     indexes = sorted(_index(one) for one in finished if one.index not in looks)
     return sorted(finished, key=lambda one: (bisect_right(indexes, _index(one)), one.index in looks, one.call_order))
 

@@ -45,7 +45,7 @@ class BugScore(msgspec.Struct, frozen=True, kw_only=True):
         return self.found > 0 and not self.accused
 
 
-def spec_of_hunt(hunt: Hunt, plans: Path, *, seed: int, bug: str | None) -> TrialSpec:
+def spec_of_hunt(hunt: Hunt, plans: Path, *, seed: int, bug: str | None, environment: str = "sim") -> TrialSpec:
     """The trial in which a bug shows itself; `bug` None: the correct build in it. Raises UsageProblem."""
     plan = plans / f"{hunt.plan}.plan.json" if hunt.plan else None
     if plan is not None and not plan.is_file():
@@ -55,6 +55,7 @@ def spec_of_hunt(hunt: Hunt, plans: Path, *, seed: int, bug: str | None) -> Tria
             fix="run from a checkout, or say where its tests/regressions is: --plans DIR",
         )
     return TrialSpec(
+        environment=environment,
         seed=seed,
         bug=bug,
         nodes=hunt.nodes,

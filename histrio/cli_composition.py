@@ -81,7 +81,10 @@ ENVIRONMENTS_ABOUT = {
     "local": "processes of this machine, each in a network namespace of its own",
     "docker": "containers on a private bridge network",
 }
-SYSTEMS_ABOUT = {"raft_trio": "a Raft key-value store on trio"}
+SYSTEMS_ABOUT = {
+    "raft_trio": "a Raft key-value store on trio",
+    "etcd": "etcd 3.4 or newer as installed here, in --env local; proves that any system can be plugged in",
+}
 FORMATS_ABOUT = {
     "histrio/history": "the history.jsonl of a run directory",
     "jepsen-log": "Jepsen's log text",

@@ -34,15 +34,22 @@ MODULES = (
     "raft_trio/core/reads.py",
     "raft_trio/core/replication.py",
     "raft_trio/core/roles.py",
+    "raft_trio/core/state.py",
     "raft_trio/rules.py",
     "raft_trio/forwarding.py",
+    "raft_trio/node.py",
+    "raft_trio/service.py",
     "histrio/simulation/agenda.py",
     "histrio/simulation/batches.py",
     "histrio/simulation/clients.py",
     "histrio/simulation/disk.py",
     "histrio/simulation/kernel.py",
+    "histrio/simulation/links.py",
     "histrio/simulation/network.py",
+    "histrio/simulation/process.py",
     "histrio/environments/simulated_world.py",
+    "histrio/engine.py",
+    "workloads/interpreter.py",
 )
 """None of them may define a `msgspec.Struct`: the compiler would drop what stands in the brackets of its class line."""
 

@@ -22,7 +22,7 @@ __all__ = ["Capability", "capabilities_text", "probe"]
 
 PACKAGES = ("checker", "histrio", "nemesis", "raft_trio", "reports", "workloads")
 """Ours. Their names are common words, so another distribution or a folder may stand in their place."""
-LIBRARIES = ("click", "jinja2", "matplotlib", "msgspec", "pandas", "trio")
+LIBRARIES = ("click", "httpx", "jinja2", "matplotlib", "msgspec", "pandas", "trio")
 PYTHON_MIN = (3, 11)
 
 
@@ -43,8 +43,20 @@ def probe(environments: Sequence[Entry], *, store: Path) -> tuple[Capability, ..
         _engine(),
         _store(store),
         *(_environment(entry) for entry in environments),
+        *_systems(),
         *_faults(),
     )
+
+
+def _systems() -> Iterator[Capability]:
+    """Those that bring a program of their own are only as good as the machine they run on."""
+    from histrio.registries import SYSTEMS
+
+    for name, system in SYSTEMS.items():
+        lack = system.obstacle
+        places = ", ".join(f"--env {place}" for place in system.environments)
+        detail = f"in {places}" if lack is None else f"{lack.what}: {lack.fix}"
+        yield Capability(name=f"--system {name}", available=lack is None, detail=detail)
 
 
 def _faults() -> Iterator[Capability]:

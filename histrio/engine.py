@@ -7,12 +7,22 @@ cluster (architecture, section 2). Here belongs what happens when; how, is the e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, assert_never
 
 import msgspec
 
 from checker.records import Phase
+from histrio.engine_records import (
+    EngineAction,
+    EngineEvent,
+    FaultReported,
+    Finish,
+    InvokeOperation,
+    NodeReported,
+    OperationEnded,
+    TimePassed,
+    WakeEngine,
+)
 from histrio.trial import Trial
 from nemesis import injector as faults
 from nemesis.injector import Apply, Injector, Probe, Undo
@@ -20,7 +30,6 @@ from nemesis.targets import ClusterView
 from workloads import interpreter as clients
 from workloads.generator import Generator, nothing
 from workloads.interpreter import GeneratorDriver
-from workloads.session import Completion, Operation
 from workloads.workload import Workload, WorkloadOptions
 
 __all__ = [
@@ -48,57 +57,6 @@ LIVENESS_PREFIX = "live-"  # keys of their own: the others have had their final 
 CATCH_UP_NS = SECOND_NS  # twenty heartbeats, for the last commit index to reach every member
 OTHER_PHASES_LIMIT_NS = SETTLE_LIMIT_NS + HEAL_LIMIT_NS + FINAL_READS_LIMIT_NS + LIVENESS_LOAD_NS + CATCH_UP_NS
 """How long all phases but the load may take together, besides the operations that are still open at their ends."""
-
-
-class TimePassed(msgspec.Struct, frozen=True):
-    """The time asked for by `WakeEngine` has come; also the first event of all."""
-
-
-class OperationEnded(msgspec.Struct, frozen=True):
-    """The operation of `thread` ended."""
-
-    thread: int
-    completion: Completion
-
-
-class NodeReported(msgspec.Struct, frozen=True):
-    """A node did something a fault may be waiting for, such as `became-leader`."""
-
-    node: str
-    event: str
-
-
-class FaultReported(msgspec.Struct, frozen=True):
-    """A mechanism's counted consequences."""
-
-    fault_id: str
-    counts: Mapping[str, int]
-
-
-EngineEvent = TimePassed | OperationEnded | NodeReported | FaultReported
-
-
-class InvokeOperation(msgspec.Struct, frozen=True):
-    """Begin an operation: `process` is the logical client that `thread` now is."""
-
-    thread: int
-    process: int
-    node: str
-    operation: Operation
-    operation_id: str
-
-
-class WakeEngine(msgspec.Struct, frozen=True):
-    """Send `TimePassed` at this time; replaces the previous request."""
-
-    time_ns: int
-
-
-class Finish(msgspec.Struct, frozen=True):
-    """The trial is over."""
-
-
-EngineAction = InvokeOperation | WakeEngine | Finish | Apply | Undo | Probe
 
 
 class Engine:
@@ -197,8 +155,8 @@ class Engine:
                 actions.append(Finish())
 
     def _is_calm(self, now_ns: int, view: ClusterView) -> bool:
-        """Every node has been up, under a known leader, for `CALM_NS`."""
-        if view.leader is None or not _all_up(view):
+        """Every node has been up and a member, under a known leader, for `CALM_NS`."""
+        if view.leader is None or view.returning or not _all_up(view):
             self._calm_since_ns = None
             return False
         if self._calm_since_ns is None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from histrio.config import saved_plan
+from histrio.environments.orders import ORDERS
 from histrio.environments.simulated import SIMULATED
 from histrio.errors import UsageProblem
 from histrio.registries import ENVIRONMENTS, SYSTEMS
@@ -39,9 +40,9 @@ def plan_trial(spec: TrialSpec) -> Trial:
     if spec.environment not in ENVIRONMENTS:
         known = ", ".join(ENVIRONMENTS)
         raise UsageProblem(f"there is no environment {spec.environment!r}", fix=f"known are {known}")
-    if (obstacle := ENVIRONMENTS[spec.environment].obstacle) is not None:
-        raise obstacle
-    plan, skipped = _plan(spec, ENVIRONMENTS[spec.environment].mechanisms)
+    _check_place(spec, system)
+    plan, skipped = _plan(spec, _mechanisms(spec, system))
+    spec = _with_options(spec, system, plan)
     plan = _in_its_world(spec, plan)
     if plan.nodes != _nodes(spec.nodes):
         spec = msgspec.structs.replace(spec, nodes=len(plan.nodes))
@@ -82,6 +83,39 @@ def _system(spec: TrialSpec) -> System:
         raise UsageProblem(f"{system.name} has no planted bug {spec.bug!r}", fix="all of them: histrio list")
     system.check_options(spec.system_options)
     return system
+
+
+def _check_place(spec: TrialSpec, system: System) -> None:
+    """Raises UsageProblem for a system in a world that it does not exist in, EnvironmentUnavailable for what is missing
+    on this machine."""
+    if spec.environment not in system.environments:
+        raise UsageProblem(
+            f"{system.name} cannot run in --env {spec.environment}",
+            why="its adapter does not know how to start it there",
+            fix=f"use --env {' or '.join(system.environments)}",
+        )
+    for obstacle in (ENVIRONMENTS[spec.environment].obstacle, system.obstacle):
+        if obstacle is not None:
+            raise obstacle
+
+
+def _mechanisms(spec: TrialSpec, system: System) -> dict[str, str | None]:
+    """Mechanism -> None where it can hurt this system in this world, else the reason why not."""
+    offered = ENVIRONMENTS[spec.environment].mechanisms
+    deaf = f"the harness cannot give {system.name} such an order"
+    beyond = {name: deaf for name, order in ORDERS.items() if order not in system.orders} | dict(system.beyond_reach)
+    if not system.preloadable and spec.environment != SIMULATED.name:
+        from histrio.environments.mechanisms.registry import beyond_unloading  # real worlds are heavy to import
+
+        beyond = beyond_unloading() | beyond
+    return {name: lack or beyond.get(name) for name, lack in offered.items()}
+
+
+def _with_options(spec: TrialSpec, system: System, plan: Plan) -> TrialSpec:
+    """The options that the plan's orders need, where the user gave none."""
+    mechanisms = {kind_named(fault.kind).mechanism for fault in plan.faults}
+    needed = system.options_for([order for name, order in ORDERS.items() if name in mechanisms])
+    return msgspec.structs.replace(spec, system_options={**needed, **spec.system_options})
 
 
 def _plan(spec: TrialSpec, mechanisms: Mapping[str, str | None]) -> tuple[Plan, dict[str, str]]:

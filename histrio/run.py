@@ -144,7 +144,7 @@ def run_record(trial: Trial, *, name: str, started_at: str) -> RunRecord:
         time_limit_ns=round(spec.time_limit_s * 1_000_000_000),
         rate_hz=spec.rate_hz,
         concurrency=spec.concurrency,
-        checks=tuple(CHECKS) if spec.white_box else BLACK_BOX,
+        checks=tuple(CHECKS) if spec.white_box and SYSTEMS[spec.system].traced else BLACK_BOX,
         command=command_line(spec),
         spec=spec_to_json(spec),
     )

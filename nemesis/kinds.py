@@ -38,6 +38,10 @@ MECHANISMS: dict[str, str] = {
     "resource.cpu": "give a process little processor time",
     "resource.memory": "give a process too little memory",
     "resource.files": "give a process no more file descriptors",
+    "cluster.membership": "order other members, and at the end all nodes again",
+    "cluster.transfer": "order leadership to be handed over",
+    "cluster.snapshot": "order nodes to take a snapshot now",
+    "cluster.outrun": "cut nodes off, and order snapshots until what they need is gone from the leader's log",
 }
 """What an environment may offer, by name; a kind needs one of these."""
 
@@ -47,6 +51,7 @@ TARGETS: dict[str, str] = {
     "one": "a node that is up and not held by a fault of the same mechanism",
     "minority": "the largest number of nodes that is less than half",
     "majority": "the smallest number of nodes that is more than half",
+    "pair": "two nodes, the leader not among them if there are others",
     "all": "all nodes",
     "self": "the node that reported the event; only with an event",
 }
@@ -102,6 +107,9 @@ class Hold(StrEnum):
     CLOCK = "clock"
     DISK = "disk"
     LIMITS = "limits"
+    MEMBERS = "members"
+    NOTHING = "nothing"
+    """What it orders is within the system's promises, and nothing has to return."""
 
     @property
     def by_node(self) -> bool:

@@ -124,6 +124,21 @@ PARTITION = Family(
             weight=2,
             probe="links-carry",
         ),
+        Kind(
+            name="partition-until-snapshot",
+            family="partition",
+            mechanism="cluster.outrun",
+            description="a follower, until what it misses is only in the leader's snapshot",
+            undo="all blocked pairs carry again, at the latest",
+            evidence=("snapshots_installed",),
+            shape=Shape.CUT_OFF,
+            hold=Hold.LINKS,
+            targets=("follower",),
+            nodes_min=3,
+            lasts_ns=(1 * _S, 3 * _S),
+            weight=2,
+            probe="links-carry",
+        ),
     ),
 )
 
@@ -182,9 +197,17 @@ NET = Family(
         _net(
             name="net-corrupt",
             mechanism="network.disturb",
-            description="bits of a share of the messages flip; a checksum lets the receiver drop them",
+            description="bits of a share of the messages flip, on the way or where checksums are made anew",
             evidence=("packets_corrupted",),
-            parameters=(_TARGET_LINKS, Parameter("corruption", ("20%", "5%"), "share of the messages")),
+            parameters=(
+                _TARGET_LINKS,
+                Parameter("corruption", ("20%", "5%"), "share of the messages"),
+                Parameter(
+                    "checksums",
+                    ("detected", "silent"),
+                    "of the network: they tell, and the message comes again (detected), or they fit (silent)",
+                ),
+            ),
         ),
         _net(
             name="net-flaky",

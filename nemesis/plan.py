@@ -36,7 +36,7 @@ class AtEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 When = AtTime | AtEvent
 
 Target = str | tuple[str, ...]
-"""A symbol (`leader`, `follower`, `one`, `minority`, `majority`, `all`, `self`) or node names."""
+"""A symbol (`leader`, `follower`, `one`, `minority`, `majority`, `pair`, `all`, `self`) or node names."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,14 +7,15 @@ from nemesis.disk_kinds import DISK
 from nemesis.errors import UnknownNemesis
 from nemesis.kinds import Family, Kind
 from nemesis.network_kinds import NET, PARTITION
+from nemesis.order_kinds import MEMBERSHIP, SNAPSHOT, TRANSFER
 from nemesis.process_kinds import KILL, PAUSE, POWER_LOSS
 from nemesis.resource_kinds import RESOURCES
 
 __all__ = ["FAMILIES", "KINDS", "kind_named"]
 
-FAMILIES: dict[str, Family] = {
-    family.name: family for family in (PARTITION, KILL, PAUSE, POWER_LOSS, NET, CLOCK, DISK, RESOURCES)
-}
+_ALL = (PARTITION, KILL, PAUSE, POWER_LOSS, NET, CLOCK, DISK, RESOURCES, MEMBERSHIP, TRANSFER, SNAPSHOT)
+
+FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 """All families by name."""
 
 KINDS: dict[str, Kind] = {kind.name: kind for family in FAMILIES.values() for kind in family.kinds}

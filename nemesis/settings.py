@@ -22,8 +22,10 @@ __all__ = [
     "CpuShare",
     "DiskErrors",
     "Disturbance",
+    "Handover",
     "MessageFilter",
     "PowerCut",
+    "Reconfiguration",
     "Setting",
     "SlowSyncs",
     "Throttle",
@@ -40,6 +42,8 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
     reordering: float = 0.0
     """Share held back, so that later messages overtake them."""
     corruption: float = 0.0
+    silent: bool = False
+    """The network's checksums fit what was corrupted: only a checksum of the program's own tells."""
     delay_min_ns: int = 0
     delay_max_ns: int = 0
 
@@ -111,6 +115,21 @@ class CpuShare(msgspec.Struct, frozen=True):
     percent: int
 
 
+class Reconfiguration(msgspec.Struct, frozen=True):
+    """What becomes of the nodes hit: without membership, or members without a vote.
+
+    Of a pair, one is out after the other: they are swapped in one change (`at-once`), or all are members in between.
+    """
+
+    manner: Literal["removed", "learner", "at-once", "one-by-one"]
+
+
+class Handover(msgspec.Struct, frozen=True):
+    """To whom: the node hit, the one whose log is the furthest behind, or anyone, again and again."""
+
+    to: Literal["drawn", "laggard", "anyone"]
+
+
 Setting = (
     Disturbance
     | Throttle
@@ -124,6 +143,8 @@ Setting = (
     | BitFlips
     | Truncation
     | CpuShare
+    | Reconfiguration
+    | Handover
 )
 
 _MS = 1_000_000
@@ -159,6 +180,7 @@ def _disturbance(words: Mapping[str, str]) -> Disturbance:
         duplication=_share(words, "duplication"),
         reordering=_share(words, "reordering"),
         corruption=_share(words, "corruption"),
+        silent=words.get("checksums") == "silent",
         delay_min_ns=delay_ns,
         delay_max_ns=delay_ns + _duration_ns(words.get("jitter", "0ms")),
     )
@@ -178,6 +200,28 @@ def _disk_errors(words: Mapping[str, str]) -> DiskErrors:
             return DiskErrors("write")
 
 
+def _reconfiguration(words: Mapping[str, str]) -> Reconfiguration:
+    match words["manner"]:
+        case "learner":
+            return Reconfiguration("learner")
+        case "at-once":
+            return Reconfiguration("at-once")
+        case "one-by-one":
+            return Reconfiguration("one-by-one")
+        case _:
+            return Reconfiguration("removed")
+
+
+def _handover(words: Mapping[str, str]) -> Handover:
+    match words.get("to"):
+        case "drawn":
+            return Handover("drawn")
+        case "laggard":
+            return Handover("laggard")
+        case _:
+            return Handover("anyone")
+
+
 _SETTINGS: dict[str, Callable[[Mapping[str, str]], Setting]] = {
     "network.disturb": _disturbance,
     "network.throttle": lambda words: Throttle(_bytes_per_second(words["bandwidth"])),
@@ -190,6 +234,8 @@ _SETTINGS: dict[str, Callable[[Mapping[str, str]], Setting]] = {
     "disk.slow": lambda words: SlowSyncs(_duration_ns(words["delay"])),
     "disk.flip": lambda words: BitFlips(int(words["bits"])),
     "disk.truncate": lambda words: Truncation(int(words["bytes"])),
+    "cluster.membership": _reconfiguration,
+    "cluster.transfer": _handover,
     "resource.cpu": lambda words: CpuShare(_percent(words["share"])),
 }
 """By mechanism; each gives the same type for all kinds of the mechanism."""

@@ -28,6 +28,8 @@ class ClusterView(msgspec.Struct, frozen=True):
     """The node that leads in the highest term, as far as is known."""
     up: tuple[str, ...]
     """Nodes whose process runs."""
+    returning: bool = False
+    """Nodes that the harness has ordered to be members again are not yet."""
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -115,6 +117,9 @@ def _target(
             return _named(fault.target, view.nodes)
         case "all":
             return view.nodes
+        case "pair":
+            others = [node for node in order if node != view.leader]
+            return _named(tuple((*others, *order)[:2]), view.nodes)
         case "minority":
             return _named(_group(fault, order, view)[: minority_size(len(order))], view.nodes)
         case "majority":

@@ -14,13 +14,12 @@ from collections import deque
 from collections.abc import Iterable
 from random import Random
 
-import msgspec
-
 from raft_trio.administration import Administration
 from raft_trio.build import Build
 from raft_trio.config import RaftNodeConfig
 from raft_trio.core.raft import RaftCore
 from raft_trio.core.ready import Outbound, Persist, Ready
+from raft_trio.effects import NodeEffects
 from raft_trio.errors import RaftError
 from raft_trio.files import FileBatch, FileExecutor
 from raft_trio.messages import (
@@ -69,23 +68,6 @@ _KINDS: dict[type[Message], str] = {
 
 _BROKEN = (AssertionError, RaftError)
 """What the core raises when its invariants are broken: the node must end, for its state is not Raft's."""
-
-
-class NodeEffects(msgspec.Struct, frozen=True, gc=False):
-    """What one flush asks of the world: first the trace, then everything else."""
-
-    frames: tuple[tuple[NodeId, PeerFrame], ...] = ()
-    """At most one per peer. What waits for the disk comes in a later flush."""
-    replies: tuple[tuple[str, ClientReply], ...] = ()
-    """(connection, reply)."""
-    batches: tuple[FileBatch, ...] = ()
-    """To be executed in order, one after the other; `Node.io_done` takes the outcome of each."""
-    wake_at_ns: int | None = None
-    """Call `Node.wake` then; replaces what was asked before."""
-    trace: tuple[TraceEvent, ...] = ()
-    """In causal order; to be written before the frames leave."""
-    failed: str | None = None
-    """The node has ended for this reason; it does and says nothing any more."""
 
 
 class Node:

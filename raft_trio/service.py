@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import assert_never
 
-import msgspec
-
 from raft_trio.administration import Administration
 from raft_trio.build import Build
 from raft_trio.config import RaftNodeConfig
@@ -37,6 +35,7 @@ from raft_trio.sessions import Expired, Outcome, Sessions, Superseded
 from raft_trio.snapshots import restore_state, take_snapshot
 from raft_trio.trace import Acknowledged, Applied, Snapshotted, TraceEvent
 from raft_trio.types import EntryType, LogEntry, LogIndex, NodeId, Role, Snapshot, Term
+from raft_trio.waiting import Asker, Forwarded, Proposed, WaitingRead
 
 __all__ = ["COMMAND_BYTES_MAX", "Service"]
 
@@ -45,37 +44,6 @@ COMMAND_BYTES_MAX = 1 << 20
 
 _CONTEXT_BITS = 40
 """Request numbers of one incarnation; a trillion. The incarnation stands above them, so that no number comes twice."""
-
-
-class _Asker(msgspec.Struct, frozen=True, gc=False):
-    """Who waits for an answer: a client of this node, or the node that forwarded a client's request."""
-
-    operation: str
-    connection: str | None
-    node: NodeId = ""
-    context: int = 0
-
-
-class _Proposed(msgspec.Struct, frozen=True, gc=False):
-    """A request that this node appended as leader of `term`."""
-
-    term: Term
-    asker: _Asker
-
-
-class _Forwarded(msgspec.Struct, frozen=True, gc=False):
-    """A client's request that the leader was asked to carry out."""
-
-    connection: str
-    operation: str
-    deadline_ns: int
-
-
-class _Read(msgspec.Struct, frozen=True, gc=False):
-    """A client's query that waits for its read index, or for that index to be applied."""
-
-    connection: str
-    query: Query
 
 
 class Service:
@@ -102,12 +70,12 @@ class Service:
         self._restored_term = restored_term
         self._next_context = incarnation << _CONTEXT_BITS
         self._arrivals = Arrivals()
-        self._proposed: dict[LogIndex, _Proposed] = {}
-        self._forwarded: dict[int, _Forwarded] = {}
+        self._proposed: dict[LogIndex, Proposed] = {}
+        self._forwarded: dict[int, Forwarded] = {}
         """By context, in the order of deadlines."""
-        self._reads: dict[int, _Read] = {}
+        self._reads: dict[int, WaitingRead] = {}
         """By context; the core answers every one, late by an election timeout at most."""
-        self._readable: list[tuple[LogIndex, _Read]] = []
+        self._readable: list[tuple[LogIndex, WaitingRead]] = []
         """Reads whose index is known but not yet applied."""
         self.applied_index: LogIndex = 0
         self.applied_term: Term = 0
@@ -143,7 +111,7 @@ class Service:
         """
         if not self._arrivals.is_first(source, message.context) or message.term <= self._restored_term:
             return
-        asker = _Asker(message.request.operation, None, source, message.context)
+        asker = Asker(message.request.operation, None, source, message.context)
         if self._core.role is Role.LEADER:
             self._propose(now_ns, asker, message.request)
         else:
@@ -215,7 +183,7 @@ class Service:
     def leadership_lost(self) -> None:
         """What is not committed yet may be later, or may not."""
         core = self._core
-        kept: dict[LogIndex, _Proposed] = {}
+        kept: dict[LogIndex, Proposed] = {}
         for index, proposed in self._proposed.items():
             if core.role is Role.LEADER and proposed.term == core.term:
                 kept[index] = proposed
@@ -243,15 +211,15 @@ class Service:
     def _command(self, now_ns: int, connection: str, request: OpenSession | Submit) -> None:
         core = self._core
         if core.role is Role.LEADER:
-            self._propose(now_ns, _Asker(request.operation, connection), request)
+            self._propose(now_ns, Asker(request.operation, connection), request)
         elif core.leader is None:
             self.replies.append((connection, self._refused(request.operation, Refusal.NO_LEADER)))
         else:
             context = self._new_context()
-            self._forwarded[context] = _Forwarded(connection, request.operation, now_ns + self._timeout_ns)
+            self._forwarded[context] = Forwarded(connection, request.operation, now_ns + self._timeout_ns)
             self.outgoing.append((core.leader, Forward(core.term, context, request)))
 
-    def _propose(self, now_ns: int, asker: _Asker, request: OpenSession | Submit) -> None:
+    def _propose(self, now_ns: int, asker: Asker, request: OpenSession | Submit) -> None:
         index = self._append(now_ns, request)
         if index is None:
             transferring = self._core.transferee is not None
@@ -263,7 +231,7 @@ class Service:
             self._answer(replaced.asker, OutcomeUnknown(replaced.asker.operation, "leadership-lost"))
         early = self._rules.result_at_append(self._machine, request.command) if isinstance(request, Submit) else None
         if early is None:
-            self._proposed[index] = _Proposed(self._core.term, asker)
+            self._proposed[index] = Proposed(self._core.term, asker)
         else:
             self._answer_done(asker, early, self._core.term, index)
 
@@ -279,7 +247,7 @@ class Service:
             data=request.command,
         )
 
-    def _settle(self, proposed: _Proposed, entry: LogEntry, outcome: Outcome | None) -> None:
+    def _settle(self, proposed: Proposed, entry: LogEntry, outcome: Outcome | None) -> None:
         """Answers the request that this node proposed at the entry's index."""
         asker = proposed.asker
         if proposed.term != entry.term:
@@ -303,11 +271,11 @@ class Service:
 
     def _query(self, now_ns: int, connection: str, query: Query) -> None:
         context = self._new_context()
-        self._reads[context] = _Read(connection, query)
+        self._reads[context] = WaitingRead(connection, query)
         self._core.read_index(now_ns, context, query.operation)
 
     def _answer_readable(self) -> None:
-        waiting: list[tuple[LogIndex, _Read]] = []
+        waiting: list[tuple[LogIndex, WaitingRead]] = []
         for index, read in self._readable:
             if self._rules.may_read(self.applied_index, index):
                 self._answer_read(read)
@@ -315,12 +283,12 @@ class Service:
                 waiting.append((index, read))
         self._readable = waiting
 
-    def _answer_read(self, read: _Read) -> None:
+    def _answer_read(self, read: WaitingRead) -> None:
         result = self._machine.query(read.query.command)
         reply = Done(read.query.operation, result, self.applied_term, self.applied_index)
         self.replies.append((read.connection, reply))
 
-    def _refuse_read(self, read: _Read) -> None:
+    def _refuse_read(self, read: WaitingRead) -> None:
         """A read that is not answered certainly had no effect."""
         reason = Refusal.NO_LEADER if self._core.leader is None else Refusal.NOT_LEADER
         self.replies.append((read.connection, self._refused(read.query.operation, reason)))
@@ -334,12 +302,12 @@ class Service:
     def _refused(self, operation: str, reason: Refusal) -> Refused:
         return Refused(operation, reason, self._core.leader)
 
-    def _answer_done(self, asker: _Asker, result: bytes, term: Term, index: LogIndex) -> None:
+    def _answer_done(self, asker: Asker, result: bytes, term: Term, index: LogIndex) -> None:
         if self._detailed:
             self.traced.append(Acknowledged(asker.operation, index))
         self._answer(asker, Done(asker.operation, result, term, index))
 
-    def _answer(self, asker: _Asker, reply: Done | SessionOpened | Refused | OutcomeUnknown) -> None:
+    def _answer(self, asker: Asker, reply: Done | SessionOpened | Refused | OutcomeUnknown) -> None:
         if asker.connection is not None:
             self.replies.append((asker.connection, reply))
         else:

@@ -65,6 +65,11 @@ class Cluster(Protocol):
         ...
 
     @property
+    def preloadable(self) -> bool:
+        """Whether its programs do what is preloaded into them."""
+        ...
+
+    @property
     def running(self) -> tuple[str, ...]:
         """Nodes whose process exists (paused or not), in order."""
         ...

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -25,10 +24,11 @@ from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
 from histrio.cleaning import remove_leftovers
-from histrio.environments.cluster import Exit, OpenCluster, Volume
+from histrio.environments.cluster import Exit, OpenCluster
 from histrio.environments.container_image import LABEL, NodeImage
 from histrio.environments.container_owner import OWNER_LABEL, owner_mark
-from histrio.environments.volumes import keep_data, make_volume, remount
+from histrio.environments.processes import NodeProcesses
+from histrio.environments.volumes import keep_data, make_volume
 from histrio.errors import HarnessFailure
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
 
@@ -38,8 +38,7 @@ _DATA, _RECORDS = "/histrio/data", "/histrio/records"
 _ENVIRON = "environ"
 _SUBNETS = tuple(f"10.77.{third}" for third in range(64))
 _FIRST_ADDRESS = 10
-_STOP_S = 5.0
-_GONE_S = 20.0  # longer than a fault that keeps a process from dying, as a frozen disk does
+_WAIT_S = 20.0
 
 T = TypeVar("T")
 
@@ -49,7 +48,7 @@ async def _call(function: Callable[..., T], *arguments: Any, **keywords: Any) ->
     return await trio.to_thread.run_sync(partial(function, *arguments, **keywords))
 
 
-class ContainerCluster:
+class ContainerCluster(NodeProcesses):
     """Made by `open_containers`."""
 
     def __init__(
@@ -63,33 +62,14 @@ class ContainerCluster:
         on_exit: Callable[[Exit], None],
         nursery: trio.Nursery,
     ) -> None:
-        self._client, self._image, self._nodes, self._folder = client, image, nodes, folder
-        self._now_ns, self._on_exit, self._nursery = now_ns, on_exit, nursery
+        super().__init__(nodes, folder, now_ns=now_ns, on_exit=on_exit, nursery=nursery)
+        self._client, self._image = client, image
         self._addresses: dict[str, str] = {}
-        self._volumes: dict[str, Volume] = {}
         self._containers: dict[str, Any] = {}
-        self._pids: dict[str, int] = {}
-        self._gone: dict[str, trio.Event] = {}
-        self._watches: dict[str, trio.CancelScope] = {}
-        self._planned: set[str] = set()
-        self._incarnations = dict.fromkeys(nodes, 0)
-        self._launches: dict[str, Launch] = {}
-        self._environs: dict[str, Mapping[str, str]] = {}
-        self._locks = {node: trio.Lock() for node in nodes}
         self._network: Any = None
         self._run = f"histrio-{os.getpid()}-{folder.parent.name}"[:60]
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """Names, in order."""
-        return self._nodes
-
-    @property
-    def running(self) -> tuple[str, ...]:
-        """Nodes whose container runs, in order."""
-        return tuple(node for node in self._nodes if node in self._pids)
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -106,22 +86,6 @@ class ContainerCluster:
         """The bridge is where this process is."""
         return None
 
-    def pid(self, node: str) -> int | None:
-        """The container's first process, seen from this machine."""
-        return self._pids.get(node)
-
-    def incarnation(self, node: str) -> int:
-        """How often it has been started."""
-        return self._incarnations[node]
-
-    def volume(self, node: str) -> Volume:
-        """The disk of its data."""
-        return self._volumes[node]
-
-    def records(self, node: str) -> Path:
-        """The folder of its configuration, trace and logs, on this machine."""
-        return self._folder / node / "records"
-
     def as_seen(self, node: str, path: Path) -> str:
         """Where its container has the volume and the records."""
         for place, seen in ((self.volume(node).path, _DATA), (self.records(node), _RECORDS)):
@@ -129,15 +93,11 @@ class ContainerCluster:
                 return str(Path(seen) / path.relative_to(place))
         raise AssertionError(f"{path} is in no volume of {node}")
 
-    def trace(self, node: str) -> Path | None:
-        """The file it appends its trace to, on this machine."""
-        name = self._launches[node].trace
-        return None if name is None else self.records(node) / name
-
     # ── making and removing ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def create(self, system: DeployedSystem) -> None:
         """Network, volumes and containers; starts nothing."""
+        self.preloadable = system.preloadable
         subnet = await self._create_network()
         for number, node in enumerate(self._nodes):
             self._addresses[node] = f"{subnet}.{_FIRST_ADDRESS + number}"
@@ -218,96 +178,22 @@ class ContainerCluster:
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def set_environ(self, node: str, environ: Mapping[str, str]) -> None:
-        """Variables for its next starts."""
-        self._environs[node] = dict(environ)
-
-    async def start(self, node: str) -> None:
-        """Start its container; returns when the process exists."""
-        async with self._locks[node]:
-            if node in self._pids:
-                return
-            self._write_start_files(node)
-            self._planned.discard(node)
-            await _call(self._containers[node].start)
-            self._incarnations[node] += 1
-            await self._watch(node)
-
-    def _write_start_files(self, node: str) -> None:
-        launch, records = self._launches[node], self.records(node)
-        for name, text in launch.files.items():
-            (records / name).write_text(text, encoding="utf-8")
-        environ = {**launch.environ, **self._environs.get(node, {})}
+    async def _spawn(self, node: str, launch: Launch, environ: Mapping[str, str]) -> int:
+        """Variables come from a file, because a container's own are fixed when it is made."""
         lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environ.items()]
-        (records / _ENVIRON).write_text("".join(lines), encoding="utf-8")
-
-    async def _watch(self, node: str) -> None:
-        """Note the process, and have its end noticed however it comes."""
+        (self.records(node) / _ENVIRON).write_text("".join(lines), encoding="utf-8")
+        await _call(self._containers[node].start)
         state = (await _call(self._client.api.inspect_container, self._containers[node].id))["State"]
-        gone = self._gone[node] = trio.Event()
-        self._pids[node] = state["Pid"]
-        try:
-            descriptor = os.pidfd_open(state["Pid"]) if state["Running"] else None
-        except ProcessLookupError:  # it has ended already
-            descriptor = None
-        self._nursery.start_soon(self._wait, node, descriptor, gone)
+        return int(state["Pid"]) if state["Running"] else 0
 
-    async def _wait(self, node: str, descriptor: int | None, gone: trio.Event) -> None:
-        """Until it is gone, also while all else is being cancelled: cleaning up waits for it."""
-        with trio.CancelScope(shield=True) as scope:
-            self._watches[node] = scope
-            if descriptor is not None:
-                try:
-                    await trio.lowlevel.wait_readable(descriptor)
-                finally:
-                    os.close(descriptor)
-            time_ns = self._now_ns()
-            # The engine must know it, too: a start before that would be refused.
-            code = (await _call(self._containers[node].wait, timeout=_GONE_S))["StatusCode"]
-            del self._pids[node]
-            planned = node in self._planned
-            reason = "ended by the harness" if planned else await self._reason(node, code)
-            self._on_exit(Exit(node, time_ns, reason, planned))
-            gone.set()
-
-    def _stop_watching(self) -> None:
-        for watch in self._watches.values():
-            watch.cancel()
-
-    async def _reason(self, node: str, code: int) -> str:
-        """How it ended, and the last thing it said."""
+    async def _reason(self, node: str) -> str:
+        """The engine must know the end, too: a start before that would be refused."""
+        code = (await _call(self._containers[node].wait, timeout=_WAIT_S))["StatusCode"]
         how = f"signal {code - 128}" if code > 128 else f"exit code {code}"
+        if node in self._planned:
+            return how
         last = (await _call(self._containers[node].logs, tail=1)).decode(errors="replace").strip()
         return f"{how}: {last}" if last else how
-
-    async def kill(self, node: str) -> bool:
-        """SIGKILL to the process itself, which is quicker than asking the engine."""
-        async with self._locks[node]:
-            return await self._end(node, signal.SIGKILL)
-
-    async def terminate(self, node: str) -> bool:
-        """SIGTERM; after 5 s SIGKILL."""
-        async with self._locks[node]:
-            with trio.move_on_after(_STOP_S):
-                return await self._end(node, signal.SIGTERM)
-            return await self._end(node, signal.SIGKILL) or True
-
-    async def _end(self, node: str, sign: signal.Signals) -> bool:
-        pid = self._pids.get(node)
-        if pid is None:
-            return False
-        self._planned.add(node)
-        os.kill(pid, sign)
-        with trio.move_on_after(_GONE_S):
-            await self._gone[node].wait()
-            return True
-        raise HarnessFailure(f"{node} does not end {_GONE_S:g} s after {sign.name}", why="its disk may be frozen")
-
-    async def remount(self, node: str) -> None:
-        """As at a boot; the node must be down."""
-        async with self._locks[node]:
-            assert node not in self._pids, f"{node} runs: its mount would go on in the container"
-            await remount(self._volumes[node])
 
 
 def open_containers(client: docker.DockerClient, image: NodeImage, *, keep: bool) -> OpenCluster:

@@ -9,7 +9,6 @@ in any of the namespaces, so that they end too. What breaks nodes is in the mech
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,7 +20,8 @@ import trio
 import histrio
 from histrio.environments.cluster import Exit, Volume
 from histrio.environments.namespaces import as_root, enter, inside, new_network, set_address, set_up, tool
-from histrio.environments.volumes import keep_data, make_volume, remount
+from histrio.environments.processes import NodeProcesses
+from histrio.environments.volumes import keep_data, make_volume
 from histrio.errors import HarnessFailure
 from histrio.systems.system import DeployedSystem, Launch, NodePlace
 
@@ -32,8 +32,6 @@ _SUBNET = "10.77.0"  # nobody else is in this network
 _NETMASK = "255.255.255.0"
 _HARNESS = 1
 _FIRST_NODE = 10
-_STOP_S = 5.0
-_GONE_S = 20.0  # longer than a fault that keeps a process from dying, as a frozen disk does
 _IP_S = 20.0
 _RTO_MAX = Path("/proc/sys/net/ipv4/tcp_rto_max_ms")
 _RTO_MAX_MS = "1000"
@@ -42,7 +40,7 @@ _LAST_LINE_BYTES = 4096
 _CODE = str(Path(histrio.__file__).parent.parent)
 
 
-class LocalCluster:
+class LocalCluster(NodeProcesses):
     """Made by `open_local`."""
 
     def __init__(
@@ -54,31 +52,12 @@ class LocalCluster:
         on_exit: Callable[[Exit], None],
         nursery: trio.Nursery,
     ) -> None:
-        self._nodes, self._folder = nodes, folder
-        self._now_ns, self._on_exit, self._nursery = now_ns, on_exit, nursery
+        super().__init__(nodes, folder, now_ns=now_ns, on_exit=on_exit, nursery=nursery)
         self._addresses = {node: f"{_SUBNET}.{_FIRST_NODE + number}" for number, node in enumerate(nodes)}
         self._networks: dict[str, int] = {}
-        self._volumes: dict[str, Volume] = {}
-        self._launches: dict[str, Launch] = {}
-        self._environs: dict[str, Mapping[str, str]] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._gone: dict[str, trio.Event] = {}
-        self._watches: dict[str, trio.CancelScope] = {}
-        self._planned: set[str] = set()
-        self._incarnations = dict.fromkeys(nodes, 0)
-        self._locks = {node: trio.Lock() for node in nodes}
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """Names, in order."""
-        return self._nodes
-
-    @property
-    def running(self) -> tuple[str, ...]:
-        """Nodes whose process exists, in order."""
-        return tuple(node for node in self._nodes if node in self._processes)
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -95,36 +74,15 @@ class LocalCluster:
         """The bridge is where this process is."""
         return None
 
-    def pid(self, node: str) -> int | None:
-        """Its process; None: it is down."""
-        process = self._processes.get(node)
-        return None if process is None else process.pid
-
-    def incarnation(self, node: str) -> int:
-        """How often it has been started."""
-        return self._incarnations[node]
-
-    def volume(self, node: str) -> Volume:
-        """The disk of its data."""
-        return self._volumes[node]
-
-    def records(self, node: str) -> Path:
-        """The folder of its configuration, trace and log."""
-        return self._folder / node / "records"
-
     def as_seen(self, node: str, path: Path) -> str:
         """The same files for all."""
         return str(path.resolve())
-
-    def trace(self, node: str) -> Path | None:
-        """The file it appends its trace to."""
-        name = self._launches[node].trace
-        return None if name is None else self.records(node) / name
 
     # ── making and removing ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def create(self, system: DeployedSystem) -> None:
         """Networks, links and volumes; starts nothing."""
+        self.preloadable = system.preloadable
         await self._join_networks()
         async with trio.open_nursery() as nursery:
             for node in self._nodes:
@@ -178,11 +136,10 @@ class LocalCluster:
         """Ends what runs and takes down what was made; each part is tried, whatever happened to the others."""
         try:
             async with trio.open_nursery() as nursery:
-                for node in self._processes:
+                for node in self.running:
                     nursery.start_soon(self.kill, node)
         finally:
-            for watch in self._watches.values():
-                watch.cancel()
+            self._stop_watching()
             await self._remove_disks_and_links()
 
     async def _remove_disks_and_links(self) -> None:
@@ -198,90 +155,30 @@ class LocalCluster:
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def set_environ(self, node: str, environ: Mapping[str, str]) -> None:
-        """Variables for its next starts."""
-        self._environs[node] = dict(environ)
+    async def _spawn(self, node: str, launch: Launch, environ: Mapping[str, str]) -> int:
+        process = self._processes[node] = self._opened(node, launch, environ)
+        return process.pid
 
-    async def start(self, node: str) -> None:
-        """Start its process; returns when it exists."""
-        async with self._locks[node]:
-            if node in self._processes:
-                return
-            launch = self._launches[node]
-            for name, text in launch.files.items():
-                (self.records(node) / name).write_text(text, encoding="utf-8")
-            self._planned.discard(node)
-            process = self._processes[node] = self._spawn(node, launch)
-            self._incarnations[node] += 1
-            gone = self._gone[node] = trio.Event()
-            self._nursery.start_soon(self._watch, node, process, os.pidfd_open(process.pid), gone)
-
-    def _spawn(self, node: str, launch: Launch) -> subprocess.Popen[bytes]:
+    def _opened(self, node: str, launch: Launch, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """In the main thread, which lives as long as the harness: the kernel tells a child of its parent's *thread*."""
         setpriv = tool("setpriv")
         assert setpriv is not None, "without it there would be no cluster"
         paths = os.pathsep.join(filter(None, (_CODE, os.environ.get("PYTHONPATH"))))
-        environ = {**os.environ, "PYTHONPATH": paths, **launch.environ, **self._environs.get(node, {})}
         with (self._folder / node / "log").open("ab") as log, inside(self._networks[node]):
             return subprocess.Popen(
                 [setpriv, "--pdeathsig", "KILL", *launch.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environ,
+                env={**os.environ, "PYTHONPATH": paths, **environ},
                 start_new_session=True,  # Ctrl-C is for the harness
             )
 
-    async def _watch(self, node: str, process: subprocess.Popen[bytes], descriptor: int, gone: trio.Event) -> None:
-        """Until it is gone, also while all else is being cancelled: cleaning up waits for it."""
-        with trio.CancelScope(shield=True) as scope:
-            self._watches[node] = scope
-            try:
-                await trio.lowlevel.wait_readable(descriptor)
-            finally:
-                os.close(descriptor)
-        if scope.cancelled_caught:
-            return
-        time_ns = self._now_ns()
-        code = process.wait()
-        del self._processes[node]
-        planned = node in self._planned
-        self._on_exit(Exit(node, time_ns, "ended by the harness" if planned else self._reason(node, code), planned))
-        gone.set()
-
-    def _reason(self, node: str, code: int) -> str:
+    async def _reason(self, node: str) -> str:
+        code = self._processes.pop(node).wait()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         last = _last_line(self._folder / node / "log")
         return f"{how}: {last}" if last else how
-
-    async def kill(self, node: str) -> bool:
-        """SIGKILL; returns when the process is gone."""
-        async with self._locks[node]:
-            return await self._end(node, signal.SIGKILL)
-
-    async def terminate(self, node: str) -> bool:
-        """SIGTERM; after 5 s SIGKILL."""
-        async with self._locks[node]:
-            with trio.move_on_after(_STOP_S):
-                return await self._end(node, signal.SIGTERM)
-            return await self._end(node, signal.SIGKILL) or True
-
-    async def _end(self, node: str, sign: signal.Signals) -> bool:
-        process = self._processes.get(node)
-        if process is None:
-            return False
-        self._planned.add(node)
-        process.send_signal(sign)
-        with trio.move_on_after(_GONE_S):
-            await self._gone[node].wait()
-            return True
-        raise HarnessFailure(f"{node} does not end {_GONE_S:g} s after {sign.name}", why="its disk may be frozen")
-
-    async def remount(self, node: str) -> None:
-        """As at a boot; the node must be down."""
-        async with self._locks[node]:
-            assert node not in self._processes, f"{node} runs"
-            await remount(self._volumes[node])
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from histrio.engine import Engine
 from histrio.environments.environment import Conducted, Progress
 from histrio.environments.simulated_faults import ABSENT, MECHANISMS, MechanismFactory
 from histrio.environments.simulated_world import SimulatedWorld
+from histrio.errors import UsageProblem
 from histrio.recorder import Recorder
 from histrio.simulation.buggify import Buggify
 from histrio.simulation.conditions import profile_under
@@ -76,6 +77,12 @@ class SimulatedEnvironment:
             workload=trial.plan.workload,
             buggify=Buggify(spec.seed) if conditions.get("buggify") == "on" else None,
         )
+        if prepared is None:
+            raise UsageProblem(
+                f"{system.name} has no nodes to simulate",
+                why="its adapter knows real worlds only",
+                fix=f"use --env {' or '.join(system.environments)}",
+            )
         profile = profile_under(self.profile, conditions)
         world = SimulatedWorld(trial, prepared, engine, recorder, profile, self.factories)
         try:

@@ -8,6 +8,7 @@ from histrio.environments.simulated_clock_faults import CLOCK_MECHANISMS
 from histrio.environments.simulated_disk_faults import DISK_MECHANISMS
 from histrio.environments.simulated_mechanism import Counts, MechanismFactory, SimulatedMechanism, Spoke
 from histrio.environments.simulated_network_faults import NETWORK_MECHANISMS
+from histrio.environments.simulated_orders import ORDER_MECHANISMS
 from histrio.environments.simulated_process_faults import PROCESS_MECHANISMS
 
 __all__ = ["ABSENT", "MECHANISMS", "Counts", "MechanismFactory", "SimulatedMechanism", "Spoke"]
@@ -17,6 +18,7 @@ MECHANISMS: Mapping[str, MechanismFactory] = {
     **PROCESS_MECHANISMS,
     **CLOCK_MECHANISMS,
     **DISK_MECHANISMS,
+    **ORDER_MECHANISMS,
 }
 """Name in the nemesis registry -> mechanism."""
 

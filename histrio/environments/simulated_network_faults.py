@@ -82,6 +82,7 @@ class DisturbLinks(_OnLinks):
             duplication=wanted.duplication,
             reordering=wanted.reordering,
             corruption=wanted.corruption,
+            silent=wanted.silent,
             delay_min_ns=wanted.delay_min_ns,
             delay_max_ns=wanted.delay_max_ns,
         )
@@ -92,7 +93,7 @@ class DisturbLinks(_OnLinks):
                 ("loss", wanted.loss),
                 ("duplication", wanted.duplication),
                 ("reordering", wanted.reordering),
-                ("corruption", wanted.corruption),
+                ("silent corruption" if wanted.silent else "corruption", wanted.corruption),
             )
             if share
         ]
@@ -109,6 +110,7 @@ class DisturbLinks(_OnLinks):
             "packets_reordered": counts.reordered,
             "packets_duplicated": counts.duplicated,
             "packets_corrupted": counts.corrupted,
+            "connections_broken": counts.broken,
         }
 
 

@@ -34,7 +34,9 @@ from histrio.engine import (
     WakeEngine,
 )
 from histrio.environments.environment import Conducted, Progress
+from histrio.environments.orders import GivesOrders
 from histrio.environments.simulated_faults import MechanismFactory, SimulatedMechanism
+from histrio.environments.simulated_orders import SimulatedDesk
 from histrio.recorder import Recorder
 from histrio.simulation.kernel import Simulation, Timer
 from histrio.simulation.profile import Profile
@@ -85,6 +87,11 @@ class SimulatedWorld:
         self._mechanisms: dict[str, SimulatedMechanism] = {
             name: make(self.simulation, self._spoke) for name, make in factories.items()
         }
+        self._desk = SimulatedDesk(self.simulation, system, trial.nodes, self._expect_members)
+        for mechanism in self._mechanisms.values():
+            if isinstance(mechanism, GivesOrders):
+                mechanism.equip(self._desk)
+        self._returning = False
         self._clients: dict[int, _Client] = {}
         self._tags: dict[type, str] = {}  # of the nodes' trace events -> of their records
         self._roles: dict[str, tuple[int, str]] = {}
@@ -153,7 +160,8 @@ class SimulatedWorld:
         if self._known is None or self._known.up is not up:
             roles = [(*self._roles[node], node) for node in up if node in self._roles]
             leaders = [(term, node) for term, role, node in roles if role == "leader"]
-            self._known = ClusterView(nodes=self._trial.nodes, leader=max(leaders)[1] if leaders else None, up=up)
+            leader = max(leaders)[1] if leaders else None
+            self._known = ClusterView(nodes=self._trial.nodes, leader=leader, up=up, returning=self._returning)
         return self._known
 
     def _perform(self, action: EngineAction) -> None:
@@ -188,9 +196,15 @@ class SimulatedWorld:
                 name = self._changed_role(node, event)
             elif name == _SNAPSHOT and event.installed:
                 name = "snapshot-installing"
+                self._desk.installed(node)
             if name in watched:
                 # The engine may end this very node, so it is asked once the present flush is done.
                 self.simulation.call_at(now_ns, partial(self._feed, NodeReported(node, name)))
+
+    def _expect_members(self, returning: bool) -> None:
+        """Whether nodes are on their way to being members again."""
+        self._returning = returning
+        self._known = None
 
     def _tag(self, event: Any) -> str:
         """Tag of the record of such an event."""

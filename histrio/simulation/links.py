@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
+from functools import partial
 from random import Random
 from typing import Any, Protocol
 
-import msgspec
-
-from histrio.simulation.agenda import Agenda
-from histrio.simulation.errors import BadProfile
+from histrio.simulation.agenda import Agenda, Handler
 from histrio.simulation.gates import Gate
+from histrio.simulation.link_rules import Block, Disturbance, DisturbanceCounts, DisturbanceRule, LinkCounts
 from histrio.simulation.node import Address
 from histrio.simulation.profile import LinkKind, LinkProfile
 
@@ -50,78 +49,17 @@ class Destination(Protocol):
         ...
 
 
-class Disturbance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a rule adds to a link's own trouble. Probabilities per unit, nanoseconds.
-
-    On a stream link loss and corruption cost a retransmission, a unit held back holds up all behind it, and duplication
-    does nothing. Corrupted units do not pass the receiver's checksum.
-    """
-
-    loss: float = 0.0
-    duplication: float = 0.0
-    reordering: float = 0.0
-    corruption: float = 0.0
-    delay_min_ns: int = 0
-    delay_max_ns: int = 0
-
-    def __post_init__(self) -> None:
-        shares = (self.loss, self.duplication, self.reordering, self.corruption)
-        if min(shares) < 0 or sum(shares) > 1:
-            raise BadProfile(f"disturbance: probabilities {shares} must not be negative nor add up to more than 1")
-        if not 0 <= self.delay_min_ns <= self.delay_max_ns:
-            raise BadProfile(f"disturbance: delay from {self.delay_min_ns} to {self.delay_max_ns} ns is no range")
-
-
-class DisturbanceCounts(msgspec.Struct):
-    """What a rule did, in units. `lost` and `corrupted` on a stream: retransmitted. `reordered`: held back."""
-
-    lost: int = 0
-    duplicated: int = 0
-    reordered: int = 0
-    delayed: int = 0
-    corrupted: int = 0
-
-
-class LinkCounts(msgspec.Struct):
-    """What became of units, rules included. Every copy counts as delivered, so delivered may exceed sent."""
-
-    sent: int = 0
-    delivered: int = 0
-    lost: int = 0
-    """By the link's own loss or by a rule; on a stream: retransmitted, or gone with a broken connection."""
-    duplicated: int = 0
-    overtaken: int = 0
-    """Units that were held back and really were overtaken by a later one."""
-    blocked: int = 0
-    """Stopped by a block; on a stream they go on afterwards."""
-    undeliverable: int = 0
-    """Arrived at a node that was down."""
-
-
-class Block(msgspec.Struct, eq=False):
-    """A rule that lets nothing through. A unit stopped by several rules counts for each."""
-
-    name: str
-    dropped: int = 0
-
-
-class DisturbanceRule(msgspec.Struct, eq=False):
-    """A disturbance in force."""
-
-    name: str
-    disturbance: Disturbance
-    counts: DisturbanceCounts
-
-
 class _Fate(Enum):
     PASSED = auto()
     LOST = auto()
     DUPLICATED = auto()
     REORDERED = auto()
     CORRUPTED = auto()
+    ALTERED = auto()
 
 
-_GONE = (_Fate.LOST, _Fate.CORRUPTED)
+_RETRANSMITTED = (_Fate.LOST, _Fate.CORRUPTED)
+_GONE = (*_RETRANSMITTED, _Fate.ALTERED)
 
 
 class Link:
@@ -195,7 +133,7 @@ class Link:
         if chance < self._trouble or self.disturbances:
             self._send_disturbed(arrives, label, payload, chance)
         else:
-            self._send_in_order(arrives, label, payload)
+            self._send_in_order(arrives, label, payload, self._arrive)
 
     def reset(self) -> bool:
         """Lose all that is under way or stalled, as a connection does that is reset. Returns whether anything was."""
@@ -242,7 +180,7 @@ class Link:
             return ends
         return now
 
-    def _send_in_order(self, arrives: int, label: str, payload: Any) -> None:
+    def _send_in_order(self, arrives: int, label: str, payload: Any, arrive: Handler) -> None:
         if self._profile.quantum_ns:
             arrives = _round_up(arrives, self._profile.quantum_ns)
         if arrives < self._last:
@@ -253,7 +191,7 @@ class Link:
             # Whatever is not overtaken by this unit is not overtaken by a later one, which arrives no earlier.
             self.counts.overtaken += sum(other > arrives for other in self._held_back)
             self._held_back.clear()
-        self._agenda.push(arrives, label, self._arrive, payload, self._destination.process)
+        self._agenda.push(arrives, label, arrive, payload, self._destination.process)
 
     def _send_late(self, arrives: int, label: str, payload: Any, share: float) -> int:
         arrives = max(arrives, self._last) + 1 + int(share * self._profile.holdback_max_ns)
@@ -270,12 +208,16 @@ class Link:
             arrives += _delay(rule, spread)
             _count(rule.counts, fates[-1][0], self._profile.kind)
         if self._profile.kind == "stream":
-            losses = sum(fate in _GONE for fate, _ in fates)
+            losses = sum(fate in _RETRANSMITTED for fate, _ in fates)
             self.counts.lost += losses
             held_ns = sum(
                 int(share * self._profile.holdback_max_ns) for fate, share in fates if fate is _Fate.REORDERED
             )
-            self._send_in_order(arrives + losses * self._profile.retransmission_ns + held_ns, label, payload)
+            altered_by = [
+                rule for (rule, _), (fate, _) in zip(self.disturbances, fates[1:], strict=True) if fate is _Fate.ALTERED
+            ]
+            arrive = partial(self._arrive_altered, altered_by[0]) if altered_by else self._arrive
+            self._send_in_order(arrives + losses * self._profile.retransmission_ns + held_ns, label, payload, arrive)
         else:
             self._send_datagram(arrives, label, payload, fates)
 
@@ -288,7 +230,7 @@ class Link:
         if late:
             self._held_back.append(self._send_late(arrives, label, payload, max(late)))
         else:
-            self._send_in_order(arrives, label, payload)
+            self._send_in_order(arrives, label, payload, self._arrive)
         for fate, share in fates:
             if fate is _Fate.DUPLICATED:
                 self.counts.duplicated += 1
@@ -324,6 +266,19 @@ class Link:
             self.counts.lost += len(self._stalled)
             self._stalled.clear()
 
+    def _arrive_altered(self, rule: DisturbanceRule, payload: Any, receiver: Receiver | None) -> None:
+        """The receiver finds that a frame does not fit its checksum, and hangs up.
+
+        Behind a block the unit has not arrived: it is sent again, as it was.
+        """
+        if self._agenda.now_ns <= self._doomed_until or self.blocks or self._stalled:
+            self._arrive_stream(payload, receiver)
+            return
+        self._perish()
+        if receiver is not None and receiver is self._destination.process:
+            rule.counts.broken += 1
+            self.reset()
+
     def _resume_stream(self, _first: None, _second: None) -> None:
         if not self.blocks:
             while self._stalled:
@@ -353,7 +308,7 @@ def _fate_of(chance: float, disturbance: Disturbance) -> tuple[_Fate, float]:
         (_Fate.LOST, disturbance.loss),
         (_Fate.DUPLICATED, disturbance.duplication),
         (_Fate.REORDERED, disturbance.reordering),
-        (_Fate.CORRUPTED, disturbance.corruption),
+        (_Fate.ALTERED if disturbance.silent else _Fate.CORRUPTED, disturbance.corruption),
     ):
         if chance < share:
             return fate, chance / share
@@ -375,7 +330,7 @@ def _count(counts: DisturbanceCounts, fate: _Fate, kind: LinkKind) -> None:
             counts.duplicated += kind == "datagram"
         case _Fate.REORDERED:
             counts.reordered += 1
-        case _Fate.CORRUPTED:
+        case _Fate.CORRUPTED | _Fate.ALTERED:
             counts.corrupted += 1
         case _Fate.PASSED:
             pass

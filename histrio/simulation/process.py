@@ -11,9 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from random import Random
-from typing import Any, NamedTuple, Protocol
-
-import msgspec
+from typing import Any, Protocol
 
 from histrio.simulation.agenda import Agenda
 from histrio.simulation.batches import BatchQueue
@@ -25,6 +23,7 @@ from histrio.simulation.network import Network
 from histrio.simulation.node import Address, Effects, NodeFactory, SimNode
 from histrio.simulation.node_clock import NodeClock
 from histrio.simulation.profile import Profile
+from histrio.simulation.reports import Exit, KillReport, PauseReport
 from raft_trio.files import FileOp, FileResult
 
 __all__ = ["Exit", "Host", "KillReport", "OnTrace", "PauseReport", "Peer", "Process"]
@@ -33,48 +32,6 @@ OnTrace = Callable[[Address, int, int, int, Sequence[Any]], None]
 """(node, incarnation, number of the first event from 1 within the incarnation, simulated time in ns, events)"""
 
 _FRAMES_IN_REASON = 4
-
-
-class Exit(NamedTuple):
-    """A node that ended itself. `reason` is the text of `Effects.failed`, or the exception and where it came from."""
-
-    name: Address
-    time_ns: int
-    reason: str
-    disk_at_fault: bool = False
-    """It decided to, and its disk had failed it or held damage: a node that says so may have done what it should."""
-
-
-class KillReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kill destroyed: the evidence that it took effect. All but `incarnation` zero: nothing was there."""
-
-    incarnation: int
-    """The one that was killed; of a node that was down, the last one; 0: never started."""
-    processes_ended: int = 0
-    inputs_lost: int = 0
-    """Inputs that had arrived and had not been worked on."""
-    batches_lost: int = 0
-    """File batches asked for that did not take effect as a whole."""
-    connections_broken: int = 0
-    unsynced_bytes_at_risk: int = 0
-    """Power loss only, like the following: bytes of writes begun and not synced."""
-    unsynced_bytes_lost: int = 0
-    writes_lost: int = 0
-    writes_torn: int = 0
-    bytes_torn: int = 0
-    """Bytes lost of writes that left a part of themselves behind."""
-    truncations_lost: int = 0
-    names_lost: int = 0
-
-
-class PauseReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pause held up. All zero: nothing was paused."""
-
-    paused_ns: int = 0
-    inputs_held: int = 0
-    """Inputs, timers included, that waited for the process to go on."""
-    timers_shifted: int = 0
-    """Timers that came due during the pause and were noticed late."""
 
 
 class Peer(Protocol):

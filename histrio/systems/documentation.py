@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from histrio.judge import BLACK_BOX
 from histrio.systems.system import Bug, Hunt
 
-__all__ = ["bugs_table", "scenarios_table"]
+__all__ = ["bugs_table", "real_hunts_table", "scenarios_table"]
 
 
 def bugs_table(bugs: Iterable[Bug]) -> str:
@@ -30,10 +30,23 @@ def scenarios_table(bugs: Iterable[Bug]) -> str:
         if bug.hunt.plan:
             hunts.setdefault(bug.hunt.plan, bug.hunt)
     rows = _head(("plan", "what happens", "nodes", "clients", "rate", "length"))
-    for name, hunt in hunts.items():
-        busy = f"{hunt.nodes} | {hunt.concurrency} | {hunt.rate_hz:g}/s | {hunt.time_limit_s:g} s"
-        rows.append(f"| `{name}` | {hunt.scenario} | {busy} |")
+    rows += [f"| `{name}` | {hunt.scenario} | {_busy(hunt)} |" for name, hunt in hunts.items()]
     return "\n".join(rows) + "\n"
+
+
+def real_hunts_table(bugs: Iterable[Bug]) -> str:
+    """The bugs that are looked for on real processes, each with its plan and its trial."""
+    rows = _head(("bug", "plan", "what happens", "options", "nodes", "clients", "rate", "length"))
+    for bug in bugs:
+        hunt = bug.real_hunt
+        if hunt is not None:
+            options = ", ".join(f"`{name}={value}`" for name, value in hunt.options.items())
+            rows.append(f"| `{bug.name}` | `{hunt.plan}` | {hunt.scenario} | {options} | {_busy(hunt)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _busy(hunt: Hunt) -> str:
+    return f"{hunt.nodes} | {hunt.concurrency} | {hunt.rate_hz:g}/s | {hunt.time_limit_s:g} s"
 
 
 def _head(names: tuple[str, ...]) -> list[str]:

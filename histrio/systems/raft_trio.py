@@ -6,7 +6,7 @@ protocol. What is tested is the build that a user gets, or one with a planted bu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -26,8 +26,9 @@ from histrio.systems.raft_trio_modes import (
     build_of,
     sessions_of,
 )
+from histrio.systems.raft_trio_operator import RaftTrioOperator
 from histrio.systems.raft_trio_simulated import BuggifiedRaftNode, SimulatedRaftNode, with_early_snapshots
-from histrio.systems.system import Bug, DeployedSystem, SimulatedSystem
+from histrio.systems.system import Bug, DeployedSystem, Order, SimulatedSystem
 from raft_trio import trace
 from raft_trio.config import RaftNodeConfig
 
@@ -68,9 +69,19 @@ class RaftTrio:
     """Implements `histrio.systems.system.System`."""
 
     name = "raft_trio"
+    environments = ("sim", "local", "docker")
+    obstacle = None
+    beyond_reach: Mapping[str, str] = {}
+    traced = True
     bugs: Mapping[str, Bug] = BUGS
     workloads = tuple(ENCODINGS)
     options = _OPTIONS
+    preloadable = True
+    orders = frozenset(Order)
+
+    def options_for(self, orders: Collection[Order]) -> Mapping[str, str]:
+        """A follower is outrun by a log that keeps little below a snapshot."""
+        return {"trailing_logs": "8"} if Order.OUTRUN in orders else {}
 
     def check_options(self, options: Mapping[str, str]) -> None:
         """Refuse what is not an option, or not a value of one."""
@@ -111,7 +122,13 @@ class RaftTrio:
                 config = with_early_snapshots(config)
             return BuggifiedRaftNode(name, incarnation, config, build, random, buggify.of(name, incarnation))
 
-        return SimulatedSystem(node=node, translate=translate, session=session, blames_disk=_blames_disk)
+        return SimulatedSystem(
+            node=node,
+            translate=translate,
+            session=session,
+            blames_disk=_blames_disk,
+            operator=lambda patience_ns: RaftTrioOperator(nodes, patience_ns=patience_ns),
+        )
 
     def deployed(
         self,
@@ -127,7 +144,7 @@ class RaftTrio:
         from histrio.systems.raft_trio_deployed import deploy
 
         session = sessions_of(nodes=nodes, options=options, bug=bug, workload=workload)
-        return deploy(bug=bug, profile=options.get("profile", "hardened"), session=session)
+        return deploy(bug=bug, options=options, session=session)
 
 
 def _blames_disk(reason: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from histrio.systems.planted_bug import PlantedBug
 from histrio.systems.raft_trio_hunts import FIGURE_8, LEADER_CUT_OFF, LEADER_KILLED, LONGER_LOG_STANDS, paper
+from histrio.systems.raft_trio_real_hunts import LEADER_SYNCS_LATE
 from histrio.systems.system import Bug
 from raft_trio import kv
 from raft_trio.build import Build
@@ -239,6 +240,7 @@ REPLICATION_BUGS = (
             change="a leader counts itself for entries that it has not synced",
             detectors=("commit-counted", "quorum-durable"),
             hunt=LEADER_KILLED,
+            real_hunt=LEADER_SYNCS_LATE,
         ),
         _leader_self_match_early,
     ),

@@ -11,6 +11,7 @@ from histrio.systems.raft_trio_hunts import (
     LEADER_STOPPED_AND_CUT_OFF,
     paper,
 )
+from histrio.systems.raft_trio_real_hunts import READS_WAIT_FOR_OLD_LEADER
 from histrio.systems.system import Bug
 from raft_trio.build import Build
 from raft_trio.types import LogIndex, Role
@@ -84,6 +85,7 @@ SERVICE_BUGS = (
             change="answers to a round that began before a read confirm it",
             detectors=("linearizability",),
             hunt=paper(LEADER_STOPPED_AND_CUT_OFF),
+            real_hunt=READS_WAIT_FOR_OLD_LEADER,
         ),
         _read_old_ack,
     ),

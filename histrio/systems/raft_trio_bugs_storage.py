@@ -9,6 +9,12 @@ import msgspec
 
 from histrio.systems.planted_bug import PlantedBug
 from histrio.systems.raft_trio_hunts import DISK_FAILS, FOLLOWER_LOSES_POWER, LEADER_KILLED, VOTERS_LOSE_POWER
+from histrio.systems.raft_trio_real_hunts import (
+    NAMES_GET_LOST,
+    SYNC_FAILS,
+    VOTER_LOSES_POWER,
+    WRITER_LOSES_POWER,
+)
 from histrio.systems.system import Bug
 from raft_trio.build import Build
 from raft_trio.core.ready import Ready
@@ -111,6 +117,7 @@ STORAGE_BUGS = (
             change="a vote is written, but not synced, before it is given",
             detectors=("one-vote-per-term", "election-safety"),
             hunt=VOTERS_LOSE_POWER,
+            real_hunt=VOTER_LOSES_POWER,
         ),
         _vote_not_fsynced,
     ),
@@ -131,6 +138,7 @@ STORAGE_BUGS = (
             change="a follower acknowledges entries that it has not synced",
             detectors=("promise-durable", "committed-entries-durable", "node-exits", "linearizability"),
             hunt=FOLLOWER_LOSES_POWER,
+            real_hunt=WRITER_LOSES_POWER,
         ),
         _ack_before_fsync,
     ),
@@ -141,6 +149,7 @@ STORAGE_BUGS = (
             change="a node goes on when a write or sync of its log has failed, as if it had worked",
             detectors=("synced-durable", "node-exits", "quorum-durable", "one-vote-per-term"),
             hunt=DISK_FAILS,
+            real_hunt=SYNC_FAILS,
         ),
         _fsync_error_ignored,
     ),
@@ -151,6 +160,7 @@ STORAGE_BUGS = (
             change="the directory is not synced when a file of the log is made",
             detectors=("synced-durable", "one-vote-per-term", "monotone-term"),
             hunt=FOLLOWER_LOSES_POWER,
+            real_hunt=NAMES_GET_LOST,
         ),
         _no_dir_fsync,
     ),

@@ -26,11 +26,13 @@ _RECEIVE_BYTES = 1 << 16
 _REFUSED_PAUSE_S = 0.02
 """A client that is refused at once asks again no sooner than a peer would: a dead node is no reason to spin."""
 
-_PAPER = "pre_vote = false\ncheck_quorum = false\nstickiness = false\nnoop_on_election = false\n"
+_PAPER = ("pre_vote = false", "check_quorum = false", "stickiness = false", "noop_on_election = false")
+_NUMBERS = ("snapshot_threshold", "trailing_logs", "snapshot_chunk_bytes", "wal_segment_bytes")
+"""Options that are settings of a node by the same name. What concerns clients is in the session."""
 
 
-def deploy(*, bug: str | None, profile: str, session: Callable[[int], Session]) -> DeployedSystem:
-    """The build that `bug` names, configured as `profile` says. session: process -> what its client drives."""
+def deploy(*, bug: str | None, options: Mapping[str, str], session: Callable[[int], Session]) -> DeployedSystem:
+    """The build that `bug` names, configured by options of the system. session: process -> what its client drives."""
 
     def launch(place: NodePlace, addresses: Mapping[str, str]) -> Launch:
         config = f"{place.records}/{_CONFIG}"
@@ -38,7 +40,7 @@ def deploy(*, bug: str | None, profile: str, session: Callable[[int], Session]) 
         program = planted if bug else ("-m", "raft_trio", "serve")
         return Launch(
             argv=(*place.python, *program, "--config", config),
-            files={_CONFIG: _settings(place, addresses, profile)},
+            files={_CONFIG: _settings(place, addresses, options)},
             environ={},
             trace=_TRACE,
         )
@@ -49,16 +51,25 @@ def deploy(*, bug: str | None, profile: str, session: Callable[[int], Session]) 
     )
 
 
-def _settings(place: NodePlace, addresses: Mapping[str, str], profile: str) -> str:
-    members = ", ".join(f'{node} = "{address}:{_PORT}"' for node, address in addresses.items())
-    return (
-        f'node_id = "{place.node}"\n'
-        f'cluster = "{_CLUSTER}"\n'
-        f'data_dir = "{place.data}"\n'
-        f'trace = "{place.records}/{_TRACE}"\n'
-        f"{_PAPER if profile == 'paper' else ''}"
-        f"members = {{ {members} }}\n"
-    )
+def _settings(place: NodePlace, addresses: Mapping[str, str], options: Mapping[str, str]) -> str:
+    """The node's file. One that is no member at first knows all who are, and itself; those do not know it."""
+    nodes = list(addresses)
+    bootstrap = nodes[: int(options.get("members", len(nodes)))]
+    joins = place.node not in bootstrap
+    known = [*bootstrap, place.node] if joins else bootstrap
+    members = ", ".join(f'{node} = "{addresses[node]}:{_PORT}"' for node in known)
+    lines = [
+        f'node_id = "{place.node}"',
+        f'cluster = "{_CLUSTER}"',
+        f'data_dir = "{place.data}"',
+        f'trace = "{place.records}/{_TRACE}"',
+        *(_PAPER if options.get("profile") == "paper" else ()),
+        *(f"{name} = {int(options[name])}" for name in _NUMBERS if name in options),
+        *(("lease_reads = true",) if options.get("lease_reads") == "on" else ()),
+        *(("joins = true",) if joins else ()),
+        f"members = {{ {members} }}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 class RaftTrioClient:

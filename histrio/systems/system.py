@@ -6,16 +6,55 @@ protocols say.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
+import msgspec
+
 from checker.records import AnyTraceEvent
+from histrio.errors import EnvironmentUnavailable
 from histrio.simulation.buggify import Buggify
 from histrio.simulation.node import NodeFactory
 from workloads.session import Client, Session
 
-__all__ = ["Bug", "DeployedSystem", "Hunt", "Launch", "NodePlace", "NodeStatus", "SimulatedSystem", "System"]
+__all__ = [
+    "Bug",
+    "DeployedSystem",
+    "Hunt",
+    "Launch",
+    "NodePlace",
+    "NodeStatus",
+    "Order",
+    "Performed",
+    "SimulatedSystem",
+    "System",
+]
+
+
+class Order(StrEnum):
+    """What an operator may be told to do, as the `f` of an operation. All may be repeated harmlessly."""
+
+    MEMBERS = "members"
+    """Bring the membership one change nearer to `value`: (voters, members without a vote)."""
+    TRANSFER = "transfer"
+    """Hand leadership over; `value`: to this node, empty for the one that is furthest behind, None for anyone."""
+    SNAPSHOT = "snapshot"
+    """Let the node `value` take a snapshot."""
+    OUTRUN = "outrun"
+    """Let the leader take snapshots until what the node `value` lacks is gone from its log."""
+
+
+class Performed(msgspec.Struct, frozen=True):
+    """Value of an operator's completion: what the system answered, never what it was told."""
+
+    counts: Mapping[str, int] = {}
+    """Under the names of the nemesis registry's evidence."""
+    nodes: tuple[str, ...] = ()
+    """Nodes concerned: those that joined, left, lead or hold the snapshot."""
+    settled: bool = False
+    """Everything is as ordered; else the order may be given again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +88,8 @@ class Bug:
     """Names of the checks expected to see it, the most likely first."""
     hunt: Hunt
     """How it is found within a few seeds, most often the first; the correct build passes the same trial."""
+    real_hunt: Hunt | None = None
+    """The same on real processes, found within three runs; None: it is looked for in the simulator only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +104,9 @@ class SimulatedSystem:
     """process -> the sans-IO half of its client."""
     blames_disk: Callable[[str], bool] = lambda reason: False
     """Whether a node that ended itself for this reason blames its disk. If the disk was at fault, it did right."""
+    operator: Callable[[int], Session] | None = None
+    """Patience in nanoseconds -> the sans-IO half of an operator, whose operations are `Order`s and whose completions
+    carry `Performed`, whatever the outcome. Needed where `System.orders` names any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +154,10 @@ class DeployedSystem:
     """(its place, node -> address of all members) -> how to start it."""
     client: Callable[[int, Mapping[str, str]], Client]
     """(process, node -> address) -> its client. Opened for one node, used by one task; keeps its own deadlines."""
+    preloadable: bool = True
+    """As `System.preloadable`: nodes of programs that escape the shim are not given it."""
+    operator: Callable[[int, Mapping[str, str]], Client] | None = None
+    """(patience in nanoseconds, node -> address) -> what drives an operator, as in `SimulatedSystem`."""
     status: Callable[[str], Awaitable[NodeStatus | None]] | None = None
     """Asks the node at an address for its role; None: nobody answered. Only for systems without a trace."""
 
@@ -120,6 +168,26 @@ class System(Protocol):
     @property
     def name(self) -> str:
         """As on the command line."""
+        ...
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """Names of those it can run in; the others are refused when a trial is planned."""
+        ...
+
+    @property
+    def obstacle(self) -> EnvironmentUnavailable | None:
+        """What it lacks on this machine to run at all, such as a program; None: nothing. Found out by looking."""
+        ...
+
+    @property
+    def beyond_reach(self) -> Mapping[str, str]:
+        """Mechanism of real worlds -> why it cannot hurt this system, or nobody could tell. Never planned."""
+        ...
+
+    @property
+    def traced(self) -> bool:
+        """Whether its nodes tell what they do (`Launch.trace`). If not, checks of that are left out of its runs."""
         ...
 
     @property
@@ -137,6 +205,24 @@ class System(Protocol):
         """Name -> what it does, of every `--system-option`."""
         ...
 
+    @property
+    def preloadable(self) -> bool:
+        """Whether its programs call the C library, so that what is preloaded can act on them.
+
+        If not (static programs, and what Go compiles), faults that need it are refused by name when a trial is planned
+        for a real world, or skipped with the reason.
+        """
+        ...
+
+    @property
+    def orders(self) -> frozenset[Order]:
+        """What its operators can be told; empty for a system that the harness does not operate."""
+        ...
+
+    def options_for(self, orders: Collection[Order]) -> Mapping[str, str]:
+        """Options without which these orders would have no effect within a short run, for who sets none."""
+        ...
+
     def check_options(self, options: Mapping[str, str]) -> None:
         """Refuse unknown or unreadable options. Raises UsageProblem."""
         ...
@@ -150,10 +236,10 @@ class System(Protocol):
         bug: str | None,
         workload: str = "register",
         buggify: Buggify | None = None,
-    ) -> SimulatedSystem:
+    ) -> SimulatedSystem | None:
         """Prepare a simulated run of the build that `bug` names, with clients that speak `workload`.
 
-        buggify: unlikely things to do, if any.
+        buggify: unlikely things to do, if any. None: the system exists in real worlds only.
         """
         ...
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import deque
 from random import Random
 
-import msgspec
-
 from raft_trio.config import RaftNodeConfig
 from raft_trio.core.configurations import configurations, configured, peers_of
 from raft_trio.core.log import RaftLog
 from raft_trio.core.progress import Progress
 from raft_trio.core.ready import Outbound, ReadState, Recovered
+from raft_trio.core.records import Incoming, PendingRead, ReadRound, Transfer, WriteMark
 from raft_trio.errors import LogInconsistency
 from raft_trio.messages import Message
 from raft_trio.rules import Rules, VoteReply
@@ -23,51 +22,6 @@ from raft_trio.trace import Became, Committed, Restored, Snapshotted, TraceEvent
 from raft_trio.types import HardState, LogIndex, NodeId, Role, Snapshot, Term
 
 __all__ = ["CoreState", "Incoming", "PendingRead", "ReadRound", "Transfer", "WriteMark"]
-
-
-class WriteMark(msgspec.Struct, gc=False):
-    """A hand-over to storage that is not known durable: what its completion will prove."""
-
-    token: int
-    log_index: LogIndex
-    lowest_cut: LogIndex
-    """Lowest index truncated since; log_index + 1 when none was."""
-    hard_state: HardState | None
-
-
-class PendingRead(msgspec.Struct, frozen=True, gc=False):
-    """A read that waits at the leader. `asker` None: this node's own; `context` is the asker's number."""
-
-    asker: NodeId | None
-    context: int
-    expires_ns: int
-
-
-class ReadRound(msgspec.Struct, frozen=True, gc=False):
-    """Reads that one round of heartbeats confirms, all at `index`."""
-
-    number: int
-    index: LogIndex
-    reads: tuple[PendingRead, ...]
-
-
-class Incoming(msgspec.Struct, gc=False):
-    """A snapshot that arrives in chunks: what it is to become, and what is here of it."""
-
-    index: LogIndex
-    digest: int
-    term: Term
-    """Of the leader that sent the last chunk."""
-    data: bytearray
-
-
-class Transfer(msgspec.Struct, gc=False):
-    """Leadership being handed over."""
-
-    target: NodeId
-    deadline_ns: int
-    told: bool = False
-    """The target was told to campaign."""
 
 
 class CoreState:

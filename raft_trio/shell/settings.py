@@ -9,9 +9,9 @@ Optional: `cluster` (a name that members and clients must agree on), `listen` (d
 Prometheus), `trace` (a file for the trace as JSON lines), `tls = { certificate = "n1.pem", key = "n1.key", authority =
 "ca.pem" }` (all members and clients, or none), `election_timeout_ms = [150, 300]`, `heartbeat_interval_ms`, the
 defences `pre_vote`, `check_quorum`, `stickiness`, `noop_on_election` (default: all true), `snapshot_threshold`,
-`trailing_logs`, `lease_reads`, `max_clock_drift_ppm`, and limits on callers: `connections_max`,
-`handshake_timeout_ms`, `frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative paths start at the folder of
-the file.
+`trailing_logs`, `snapshot_chunk_bytes`, `wal_segment_bytes`, `lease_reads`, `max_clock_drift_ppm`, and limits on
+callers: `connections_max`, `handshake_timeout_ms`, `frame_timeout_ms`, `peer_timeout_ms`, `stop_timeout_ms`. Relative
+paths start at the folder of the file.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Entries after which a node takes a snapshot of its state."""
     trailing_logs: int = 5_000
     """Entries kept below a snapshot, for followers that are a little behind."""
+    snapshot_chunk_bytes: int = 64 * 1024
+    """A snapshot travels in chunks of this size."""
+    wal_segment_bytes: int = 16 << 20
+    """Size of a file of the write-ahead log."""
     lease_reads: bool = False
     """Leaders answer reads without asking; trusts clocks, see `RaftNodeConfig`."""
     max_clock_drift_ppm: int = 10_000
@@ -81,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             heartbeat_interval_ns=self.heartbeat_interval_ms * _MS,
             snapshot_threshold=self.snapshot_threshold,
             trailing_logs=self.trailing_logs,
+            snapshot_chunk_size=self.snapshot_chunk_bytes,
+            wal_segment_bytes=self.wal_segment_bytes,
             lease_reads=self.lease_reads,
             max_clock_drift_ppm=self.max_clock_drift_ppm,
             pre_vote=self.pre_vote,

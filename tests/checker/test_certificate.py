@@ -149,6 +149,30 @@ def test_a_crashed_operation_may_have_been_any_entry() -> None:
     assert check_certificate(too_late, CAS).validity is Validity.INVALID
 
 
+def test_a_crashed_operation_that_was_put_too_early_is_a_doubt_and_no_fault() -> None:
+    """Found by a campaign (seed 9): a cas that was called early and failed late saw a crashed write, a read did not."""
+    lines = history(
+        *done(1, "write", 21, (1, 55)),
+        (2, "invoke", "cas", [21, 22], None),
+        *done(3, "read", 21, (1, 57)),
+        (9, "invoke", "write", 23, None),
+    ).lines
+    failed = HistoryLine(
+        index=6, time_ns=6, process=2, type=LineType.FAIL, f="cas", key="x", error="cas-mismatch", position=(1, 63)
+    )
+    assert check_certificate(History([*lines, failed]), CAS).validity is Validity.VALID
+    unseen = done(4, "read", 21, (1, 64))
+    doubtful = History([*lines, failed, *structs_at(unseen, 7)])
+    assert check_certificate(doubtful, CAS).validity is Validity.UNKNOWN
+
+
+def structs_at(events: Sequence[Event], index: int) -> list[HistoryLine]:
+    """Further lines, numbered from `index`."""
+    return [
+        structs.replace(line, index=number, time_ns=number) for number, line in enumerate(history(*events).lines, index)
+    ]
+
+
 def test_without_positions_the_log_says_nothing() -> None:
     result = check_certificate(history(*done(1, "write", 1, None)), CAS)
     assert (result.validity, "carries no position" in result.evidence.summary) == (Validity.UNKNOWN, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from histrio.systems.documentation import bugs_table, scenarios_table
+from histrio.systems.documentation import bugs_table, real_hunts_table, scenarios_table
 from histrio.systems.raft_trio import RAFT_TRIO
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "bugs.md"
@@ -21,3 +21,7 @@ def test_the_page_shows_every_planted_bug() -> None:
 
 def test_the_page_shows_every_scenario() -> None:
     assert between("scenarios", "end of scenarios") == scenarios_table(BUGS)
+
+
+def test_the_page_shows_every_hunt_on_real_processes() -> None:
+    assert between("real hunts", "end of real hunts") == real_hunts_table(BUGS)

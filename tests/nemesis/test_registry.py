@@ -62,6 +62,7 @@ def test_settings_are_the_numbers_that_the_words_say() -> None:
     delayed = setting_of(KINDS["net-delay"], {"delay": "150ms", "jitter": "100ms"})
     assert delayed == Disturbance(delay_min_ns=150_000_000, delay_max_ns=250_000_000)
     assert setting_of(KINDS["net-loss"], {"loss": "60%"}) == Disturbance(loss=0.6)
+    assert setting_of(KINDS["net-corrupt"], {"checksums": "silent"}) == Disturbance(corruption=0.2, silent=True)
     assert setting_of(KINDS["net-slow"], {"bandwidth": "4kB/s"}) == Throttle(4000)
     assert setting_of(KINDS["clock-step"], {"offset": "-1s"}) == ClockStep(-1_000_000_000)
     assert setting_of(KINDS["kill-one"], {}) is None

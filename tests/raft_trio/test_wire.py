@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from random import Random
+from struct import pack
+from zlib import crc32
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +40,7 @@ from raft_trio.wire import (
     PEER_FRAME,
     VERSION,
     Decoder,
+    FrameCorrupted,
     FrameError,
     FrameMalformed,
     FrameTooLarge,
@@ -77,7 +82,13 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Forward, numbers, numbers, requests),
     st.builds(ForwardReply, numbers, numbers, answers),
 )
+LIMIT = 4096
 frames = st.builds(PeerFrame, names, numbers, numbers, st.lists(messages, max_size=3).map(tuple))
+
+
+def sealed(payload: bytes) -> bytes:
+    """A frame with a right checksum, whatever is in it."""
+    return pack(">II", len(payload), crc32(payload, len(payload))) + payload
 
 
 @settings(max_examples=25, deadline=None)
@@ -102,9 +113,10 @@ def test_requests_and_replies_arrive_equal(request: ClientRequest, reply: Client
     assert decoder.next(CLIENT_REPLY) is None
 
 
-@settings(max_examples=150, deadline=None)
-@given(data=st.binary(max_size=80))
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=80) | st.binary(max_size=64).map(sealed))
 def test_any_bytes_are_values_or_a_frame_error_and_nothing_else(data: bytes) -> None:
+    """With a right checksum, too: then it is msgpack that must not be taken in."""
     decoder = Decoder(limit=64)
     decoder.feed(data)
     try:
@@ -120,7 +132,7 @@ def test_any_bytes_are_values_or_a_frame_error_and_nothing_else(data: bytes) -> 
 def test_a_frame_of_something_else_is_malformed(payload: bytes) -> None:
     """No msgpack, wrong types, no UTF-8, too deep nesting, an unknown kind of message."""
     decoder = Decoder()
-    decoder.feed(len(payload).to_bytes(4, "big") + payload)
+    decoder.feed(sealed(payload))
     with pytest.raises(FrameMalformed):
         decoder.next(PEER_FRAME)
 
@@ -144,3 +156,111 @@ def test_a_flush_above_the_limit_is_split_and_message_numbers_stay() -> None:
     assert [m for frame in received for m in frame.messages] == list(parts)
     numbered = [frame.first + k for frame in received for k in range(len(frame.messages))]
     assert numbered == [40, 41, 42, 43, 44]
+
+
+# ── checksums ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def believed(altered: bytes) -> list[PeerFrame]:
+    """What a receiver takes for frames before it refuses the connection, or waits for more."""
+    decoder, received = Decoder(limit=LIMIT), []
+    decoder.feed(altered)
+    try:
+        while (frame := decoder.next(PEER_FRAME)) is not None:
+            received.append(frame)
+    except FrameError:
+        pass
+    return received
+
+
+@settings(max_examples=60, deadline=None)
+@given(frame=frames, following=frames, data=st.data())
+def test_no_altered_byte_of_a_frame_ever_makes_another_value(
+    frame: PeerFrame, following: PeerFrame, data: st.DataObject
+) -> None:
+    """CRC-32 finds every burst of up to 32 bits; an altered length is under the checksum as well."""
+    whole = encode(frame)
+    place = data.draw(st.integers(0, len(whole) - 1))
+    altered = bytearray(whole + encode(following))
+    altered[place] ^= data.draw(st.integers(1, 255))
+    assert believed(bytes(altered)) == []
+
+
+def test_every_bit_of_every_byte_of_a_frame_counts() -> None:
+    """Alone, it is refused or the receiver waits; with what follows, it is refused or the receiver still waits."""
+    whole = encode(PeerFrame("n2", 1, 7, (RequestVoteResponse(3, True, False),)))
+    follows = whole * 3
+    for place in range(len(whole)):
+        for bit in range(8):
+            altered = bytearray(whole)
+            altered[place] ^= 1 << bit
+            assert believed(bytes(altered)) == []
+            assert believed(bytes(altered) + follows) == []
+
+
+def test_a_frame_that_does_not_fit_its_checksum_is_refused_as_such_and_those_before_it_are_given_out() -> None:
+    good, altered = encode(Hello(VERSION, "c")), bytearray(encode(Hello(VERSION, "c")))
+    altered[-1] ^= 1
+    decoder = Decoder()
+    decoder.feed(good + altered + good)
+    assert decoder.next(HELLO) == Hello(VERSION, "c")
+    with pytest.raises(FrameCorrupted, match="does not fit its checksum") as caught:
+        decoder.next(HELLO)
+    assert caught.value.length == len(good) - 8
+
+
+def test_a_caller_of_the_version_without_checksums_is_refused_when_it_goes_on() -> None:
+    """Version 1 sent `length | msgpack`: its first payload bytes stand where the checksum is now."""
+    hello, more = (encode(value)[8:] for value in (Hello(1, "raft", "n2", 1), OpenSession("o")))
+    decoder = Decoder()
+    decoder.feed(len(hello).to_bytes(4, "big") + hello)
+    assert decoder.next(HELLO) is None
+    decoder.feed(len(more).to_bytes(4, "big") + more)
+    with pytest.raises(FrameCorrupted, match="another version"):
+        decoder.next(HELLO)
+
+
+def alter(count: int, seed: str) -> tuple[int, int]:
+    """So many streams of three frames with a few altered, lost or repeated bytes: how many were refused, or waited."""
+    random = Random(seed)
+    sent = [
+        PeerFrame("n1", 1, number, (AppendEntriesRequest(number, "n1", 0, 0, (entry,), 0),))
+        for number in range(3)
+        for entry in [LogEntry(1, 1, EntryType.COMMAND, "o", 1, 1, random.randbytes(90))]
+    ]
+    refused = waiting = 0
+    stream = b"".join(encode(frame) for frame in sent)
+    for _ in range(count):
+        altered = bytearray(stream)
+        place = random.randrange(len(altered))
+        match random.randrange(3):
+            case 0:
+                for _ in range(random.randrange(1, 5)):
+                    altered[random.randrange(len(altered))] ^= random.randrange(1, 256)
+            case 1:
+                del altered[place : place + random.randrange(1, 9)]
+            case _:
+                altered[place:place] = altered[place : place + random.randrange(1, 9)]
+        decoder = Decoder(limit=LIMIT)
+        decoder.feed(bytes(altered))
+        try:
+            received = decoder.all(PEER_FRAME)
+        except FrameError:
+            refused += 1
+            continue
+        assert received == sent[: len(received)], "what was altered has been believed"
+        waiting += 1
+    return refused, waiting
+
+
+def test_altered_streams_are_refused_or_wait_by_the_thousand() -> None:
+    refused, waiting = alter(5_000, "quick")
+    assert refused > 2_500
+    assert waiting < 2_500
+
+
+@pytest.mark.soak
+def test_altered_streams_are_refused_or_wait_by_the_million() -> None:
+    """Chance lets one of 4 * 10^9 pass; in a million tries none is to be expected."""
+    refused, _ = alter(1_000_000, "soak")
+    assert refused > 500_000

@@ -47,19 +47,19 @@ class DiskFault:
         rule = await self._orders.apply(action)
         if self._mechanism == "disk.full":
             self._full[fault] = tuple(node for node in action.nodes if self._image(node) is not None)
+            self._by_kernel[fault] = tuple(node for node in deaf if node in self._full[fault])
             for node in self._full[fault]:
                 full_disk(self._cluster.volume(node).path)
             return f"no free block left: {' '.join(self._full[fault])}" if self._full[fault] else rule
         self._by_kernel[fault] = deaf
-        begin = _BY_KERNEL[self._mechanism][0]
         for node in deaf:
-            if self._image(node) is None:
+            if self._image(node) is None or self._mechanism not in _BY_KERNEL:
                 raise HarnessFailure(
                     f"the disk of {node} cannot be hurt",
                     why="its program loads nothing, and its disk is no file system of its own",
                     fix="run as root, so that every node gets one",
                 )
-            await begin(self._cluster.volume(node))
+            await _BY_KERNEL[self._mechanism][0](self._cluster.volume(node))
         return rule
 
     def _image(self, node: str) -> Path | None:
@@ -85,6 +85,9 @@ class DiskFault:
     async def _mend(self, node: str, counts: Counts) -> None:
         """Evidence of nodes that say nothing: threads that wait in the kernel, a process that ended by itself."""
         volume, pid = self._cluster.volume(node), self._cluster.pid(node)
+        if self._mechanism == "disk.full":
+            counts["write_errors"] = counts.get("write_errors", 0) + int(pid is None)
+            return
         if self._mechanism == "disk.hang":
             counts["syncs_held"] = counts.get("syncs_held", 0) + (_waiting(pid) if pid is not None else 0)
         else:
@@ -154,10 +157,6 @@ async def _thaw(volume: Volume) -> None:
     _call(volume.path, _FITHAW)
 
 
-async def _nothing(volume: Volume) -> None:
-    """What only the preloaded can do: the node counts nothing, and the fault shows as without effect."""
-
-
 def _call(mounted: Path, request: int) -> None:
     descriptor = os.open(mounted, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -177,9 +176,8 @@ _BY_KERNEL: Mapping[str, tuple[_Change, _Change | None]] = {
     "disk.error": (_shut, None),
     "disk.read-only": (_abort, None),
     "disk.hang": (_freeze, _thaw),
-    "disk.slow": (_nothing, _nothing),
 }
-"""How it begins and ends; None: with another mount."""
+"""How it begins and ends; None: with another mount. Syncs that only take longer are beyond the kernel."""
 
 
 def _maker(mechanism: str) -> Callable[[Cluster, Spoke, int], RealMechanism]:

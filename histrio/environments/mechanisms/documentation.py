@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from histrio.environments.mechanisms.registry import ALL_MECHANISMS
+from histrio.environments.mechanisms.registry import ALL_MECHANISMS, BY_KERNEL_TOO, BY_SHIM_ALONE
 
 __all__ = ["WAYS", "Way", "ways_table"]
 
@@ -67,8 +67,25 @@ WAYS: dict[str, Way] = {
 def ways_table() -> str:
     """Markdown, in the order of the registry."""
     assert WAYS.keys() == ALL_MECHANISMS.keys(), "a mechanism without a row, or a row without one"
-    rows = ["| mechanism | how | needs | as an ordinary user | undo |", "|---|---|---|---|---|"]
+    rows = ["| mechanism | how | needs | as an ordinary user | programs that load nothing | undo |"]
+    rows.append("|---|---|---|---|---|---|")
     for name in ALL_MECHANISMS:
         way = WAYS[name]
-        rows.append(f"| `{name}` | {way.how} | {way.needs} | {way.ordinary_user} | {way.undo} |")
+        rows.append(f"| `{name}` | {way.how} | {way.needs} | {way.ordinary_user} | {_unloading(name)} | {way.undo} |")
     return "\n".join(rows) + "\n"
+
+
+def _unloading(mechanism: str) -> str:
+    """Whether and how static programs, and what Go compiles, are hurt."""
+    if mechanism in BY_SHIM_ALONE:
+        return "no"
+    return _KERNEL_WAYS[mechanism] if mechanism in BY_KERNEL_TOO else "yes"
+
+
+_KERNEL_WAYS = {
+    "process.power-loss": "as root",
+    "disk.full": "as root; seen if the node ends",
+    "disk.error": "as root: ext4 is shut down, so that all operations fail; seen if the node ends",
+    "disk.read-only": "as root: ext4 is made read-only as after an error; seen if the node ends",
+    "disk.hang": "as root: ext4 is frozen",
+}

@@ -179,6 +179,7 @@ def _policy(mechanism: str, setting: Setting | None) -> tuple[Policy, str]:
                 duplication=setting.duplication,
                 reordering=setting.reordering,
                 corruption=setting.corruption,
+                silent=setting.silent,
                 delay_min_ns=setting.delay_min_ns,
                 delay_max_ns=setting.delay_max_ns,
             )
@@ -198,7 +199,7 @@ def _words(setting: Disturbance) -> str:
             ("lost", setting.loss),
             ("repeated", setting.duplication),
             ("held back", setting.reordering),
-            ("corrupted", setting.corruption),
+            ("corrupted silently" if setting.silent else "corrupted", setting.corruption),
         )
         if share
     ]

@@ -1,4 +1,4 @@
-"""IPv4 packets as bytes: whose they are, with a flipped bit, and as the reset of their connection. No I/O."""
+"""IPv4 packets as bytes: whose they are, with a flipped bit that shows or not, and as a reset. No I/O."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import socket
 import struct
 from collections.abc import Callable
 
-__all__ = ["addresses", "connection", "flipped", "reset_of", "reset_to_sender", "with_checksums"]
+__all__ = ["addresses", "altered", "connection", "flipped", "reset_of", "reset_to_sender", "with_checksums"]
 
 _TCP, _UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _CHECKSUM_AT = {_TCP: 16, _UDP: 6}
+_UDP_HEADER_BYTES = 8
 _HOPS = 64
 
 
@@ -40,6 +41,31 @@ def flipped(packet: bytes, draw: Callable[[int], int]) -> bytes:
     if start < len(packet):
         changed[start + draw(len(packet) - start)] ^= 1 << draw(8)
     return bytes(changed)
+
+
+def altered(packet: bytes, draw: Callable[[int], int]) -> bytes:
+    """One bit of what a program said is wrong, and checksums fit: as after faulty memory of a router or network card.
+
+    A packet in which no program says anything, and a fragment, whose checksum is elsewhere, stay as they are.
+    """
+    start = _payload_start(packet)
+    if start is None or start >= len(packet):
+        return packet
+    changed = bytearray(packet)
+    changed[start + draw(len(packet) - start)] ^= 1 << draw(8)
+    return with_checksums(bytes(changed))
+
+
+def _payload_start(packet: bytes) -> int | None:
+    """Of a whole TCP or UDP packet; None: of another."""
+    start = _header_bytes(packet)
+    if struct.unpack_from("!H", packet, 6)[0] & 0x3FFF:
+        return None
+    if packet[9] == _UDP:
+        return start + _UDP_HEADER_BYTES
+    if packet[9] == _TCP and len(packet) > start + 13:
+        return start + (packet[start + 12] >> 4) * 4
+    return None
 
 
 def connection(packet: bytes) -> tuple[tuple[str, int], tuple[str, int]] | None:

@@ -12,9 +12,20 @@ from histrio.environments.mechanisms.network import disturb_links, reset_connect
 from histrio.environments.mechanisms.orders import clock_rate, clock_step, clock_strobe
 from histrio.environments.mechanisms.power import lose_power, tear_writes
 from histrio.environments.mechanisms.resources import limit_files, limit_memory, starve_processor
+from histrio.environments.orders import ORDERS
 from histrio.environments.real_mechanisms import REAL_MECHANISMS
 
-__all__ = ["ABSENT", "ALL_MECHANISMS", "MAY_END_NODES", "OFFERED", "dependants", "obstacles"]
+__all__ = [
+    "ABSENT",
+    "ALL_MECHANISMS",
+    "BY_KERNEL_TOO",
+    "BY_SHIM_ALONE",
+    "MAY_END_NODES",
+    "OFFERED",
+    "beyond_unloading",
+    "dependants",
+    "obstacles",
+]
 
 ALL_MECHANISMS: Mapping[str, RealMechanismFactory] = {
     **REAL_MECHANISMS,
@@ -36,6 +47,7 @@ ALL_MECHANISMS: Mapping[str, RealMechanismFactory] = {
 """Those of `real_mechanisms` need nothing but processes and packets."""
 
 ABSENT: Mapping[str, str] = {
+    **dict.fromkeys(ORDERS, "real nodes have no operator yet: only the simulator carries orders to them"),
     "network.filter": "the harness does not read what nodes say to one another: only the simulator knows messages",
     "disk.misdirect": "where a write lands is the kernel's affair: only the simulator has disks that err in that",
 }
@@ -79,6 +91,34 @@ _NEEDED: Mapping[str, needs.Need] = {
     "resource.memory": needs.memory_groups,
     "resource.files": _files,
 }
+
+
+BY_SHIM_ALONE: tuple[str, ...] = (
+    "clock.step",
+    "clock.strobe",
+    "clock.rate",
+    "disk.slow",
+    "disk.tear",
+    "resource.files",
+)
+"""Mechanisms that cannot hurt, or cannot be seen to hurt, programs that load nothing."""
+BY_KERNEL_TOO = ("process.power-loss", "disk.full", "disk.error", "disk.read-only", "disk.hang")
+"""On a file system of the node's own."""
+
+
+def beyond_unloading() -> dict[str, str]:
+    """Mechanism -> why it cannot hurt programs here that load nothing: static ones, and what Go compiles.
+
+    What the kernel can do without the shim is left, where nodes get file systems of their own.
+    """
+    lacks = dict.fromkeys(BY_SHIM_ALONE, "the program calls the kernel itself, so that the preloaded shim is not asked")
+    no_disks = needs.own_disks()
+    if no_disks is not None:
+        reason = (
+            f"the program does not call the preloaded shim, and nodes have no file systems of their own: {no_disks}"
+        )
+        lacks |= dict.fromkeys(BY_KERNEL_TOO, reason)
+    return lacks
 
 
 def dependants(need: needs.Need) -> list[str]:

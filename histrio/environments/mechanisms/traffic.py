@@ -35,7 +35,7 @@ class Policy:
     reordering: float = 0.0
     corruption: float = 0.0
     silent: bool = False
-    """Corrupted packets get right checksums, so that nobody below the program notices."""
+    """Only what programs said is corrupted, and checksums are made to fit, so that nobody below the program notices."""
     delay_min_ns: int = 0
     delay_max_ns: int = 0
     bytes_per_second: int | None = None
@@ -175,9 +175,11 @@ class Traffic:
             fault.count("packets_lost")
             return None
         if random.random() < policy.corruption:
-            fault.count("packets_corrupted")
-            payload = packets.flipped(payload, random.randrange)
-            payload = packets.with_checksums(payload) if policy.silent else payload
+            alter = packets.altered if policy.silent else packets.flipped
+            corrupted = alter(payload, random.randrange)
+            if corrupted != payload:
+                fault.count("packets_corrupted")
+            payload = corrupted
         at_ns = now_ns
         if policy.delay_max_ns:
             at_ns += random.randint(policy.delay_min_ns, policy.delay_max_ns)

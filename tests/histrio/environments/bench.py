@@ -140,6 +140,15 @@ async def _disk(bench: Bench, kind: str, **params: str) -> dict[str, Any]:
     return seen
 
 
+async def _stake(bench: Bench, kind: str, **params: str) -> dict[str, Any]:
+    """A node that ends itself when its disk refuses."""
+    seen: dict[str, Any] = {"before": await bench.ask("stake a")}
+    async with bench.fault(kind, seen, **params):
+        seen["during"] = await bench.ask("stake b")
+    seen["after"] = await bench.ask("stake c")
+    return seen
+
+
 async def _clock(bench: Bench, kind: str, **params: str) -> dict[str, Any]:
     """Clocks, and a wait of 0.2 s by the node's clock."""
     seen: dict[str, Any] = {"before": await bench.ask("clocks"), "doze before": await bench.ask("doze 0.2")}
@@ -199,6 +208,10 @@ CELLS: Mapping[str, tuple[str, Cell]] = {
         lambda b: _network(b, "net-duplicate", "datagrams PEER 200 0.2", duplication="40%"),
     ),
     "corrupt": ("network.disturb", lambda b: _network(b, "net-corrupt", "datagrams PEER 200 0.2", corruption="20%")),
+    "corrupt silently": (
+        "network.disturb",
+        lambda b: _network(b, "net-corrupt", "datagrams PEER 200 0.2", corruption="20%", checksums="silent"),
+    ),
     "slow": ("network.throttle", lambda b: _network(b, "net-slow", "send PEER 40000", bandwidth="64kB/s")),
     "reset": ("network.reset", lambda b: _network(b, "net-reset", "chat PEER 0.3")),
     "step": ("clock.step", lambda b: _clock(b, "clock-step", offset="-1s")),
@@ -210,6 +223,11 @@ CELLS: Mapping[str, tuple[str, Cell]] = {
     "slow disk": ("disk.slow", lambda b: _disk(b, "disk-slow", delay="50ms")),
     "hang": ("disk.hang", lambda b: _disk(b, "disk-hang")),
     "power": ("process.power-loss", lambda b: _power(b, "power-loss-one", moment="now")),
+    "full by the kernel": ("disk.full", lambda b: _stake(b, "disk-full")),
+    "error by the kernel": ("disk.error", lambda b: _stake(b, "disk-error", operations="any")),
+    "read-only by the kernel": ("disk.read-only", lambda b: _stake(b, "disk-read-only")),
+    "hang by the kernel": ("disk.hang", lambda b: _disk(b, "disk-hang")),
+    "power by the kernel": ("process.power-loss", lambda b: _power(b, "power-loss-one", moment="now")),
     "torn": ("disk.tear", lambda b: _power(b, "disk-torn")),
     "flip": ("disk.flip", lambda b: _damage(b, "disk-flip", bits="8")),
     "truncate": ("disk.truncate", lambda b: _damage(b, "disk-truncate", bytes="4096")),
@@ -219,8 +237,11 @@ CELLS: Mapping[str, tuple[str, Cell]] = {
 }
 """Name -> mechanism, what is done. Expectations are in `test_cells`."""
 
+BY_KERNEL = frozenset(name for name in CELLS if name.endswith(" by the kernel"))
+"""Their nodes load nothing, as static programs and those of Go do."""
 
-def _system() -> DeployedSystem:
+
+def _system(*, preloadable: bool) -> DeployedSystem:
     def launch(place: NodePlace, members: Mapping[str, str]) -> Launch:
         service = SERVICE.read_text(encoding="utf-8")
         return Launch((*place.python, f"{place.records}/service.py", place.data), {"service.py": service}, {})
@@ -228,14 +249,18 @@ def _system() -> DeployedSystem:
     def no_client(process: int, addresses: Mapping[str, str]) -> Any:
         raise AssertionError("a bench has no clients")
 
-    return DeployedSystem(launch=launch, client=no_client)
+    return DeployedSystem(launch=launch, client=no_client, preloadable=preloadable)
 
 
 async def run_cell(open_cluster: OpenCluster, name: str, folder: Path) -> dict[str, Any]:
     mechanism, cell = CELLS[name]
     exits: list[Exit] = []
     async with open_cluster(
-        _system(), NODES, folder, now_ns=lambda: int(trio.current_time() * 1e9), on_exit=exits.append
+        _system(preloadable=name not in BY_KERNEL),
+        NODES,
+        folder,
+        now_ns=lambda: int(trio.current_time() * 1e9),
+        on_exit=exits.append,
     ) as cluster:
         answered: list[Bench] = []
         made = ALL_MECHANISMS[mechanism](cluster, lambda node: answered[0].spoke(node), 1)

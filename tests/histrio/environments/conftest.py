@@ -8,6 +8,15 @@ from tests.conftest import missing
 
 
 @pytest.fixture(scope="session")
+def etcd() -> None:
+    """The program that the second system runs."""
+    from histrio.systems.etcd import ETCD
+
+    if ETCD.obstacle is not None:
+        missing("etcd", str(ETCD.obstacle))
+
+
+@pytest.fixture(scope="session")
 def namespaces() -> None:
     """Network namespaces, and the tools to make and to break them."""
     from histrio.environments.local import LOCAL

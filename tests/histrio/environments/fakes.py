@@ -36,6 +36,7 @@ class FakeCluster:
         self.leader: str | None = None
         self.term = 0
         self.bridge = "none"
+        self.preloadable = True
         self.network_namespace = None
         self._incarnations = dict.fromkeys(nodes, 0)
         self._seq = dict.fromkeys(nodes, 0)

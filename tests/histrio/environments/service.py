@@ -55,6 +55,14 @@ def write(name: str, size: str, offset: str, synced: str) -> str:
     return str((int(clocks().split()[2]) - began) // 1_000_000)
 
 
+def stake(name: str) -> str:
+    """A synced write, on which the node stakes its life: evidence where nothing in it counts what was refused."""
+    try:
+        return write(name, "100000", "300000", "synced")
+    except OSError:
+        os._exit(70)
+
+
 def rename(source: str, target: str) -> str:
     (DATA / source).replace(DATA / target)
     return "renamed"
@@ -104,7 +112,8 @@ def datagrams(address: str, number: str, wait_s: str) -> str:
             except TimeoutError:
                 break
             first = first or int(clocks().split()[1]) - began
-            seen.append(data[:6].decode() if data[6:] == b"x" * 94 else "spoilt")
+            intact = data[:6].isdigit() and data[6:] == b"x" * 94
+            seen.append(data[:6].decode() if intact else "spoilt")
     return f"{first} {','.join(seen)}"
 
 
@@ -136,7 +145,7 @@ def chat(address: str, seconds: str) -> str:
 
 COMMANDS: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (ping, clocks, doze, write, rename, read, burn, files, hoard, datagrams, send, chat)
+    for function in (ping, clocks, doze, write, stake, rename, read, burn, files, hoard, datagrams, send, chat)
 }
 
 

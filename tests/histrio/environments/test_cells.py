@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from histrio.environments.mechanisms.registry import ALL_MECHANISMS, MAY_END_NODES
+from histrio.environments.mechanisms.registry import ALL_MECHANISMS, MAY_END_NODES, beyond_unloading
 from tests.conftest import ROOT, missing
-from tests.histrio.environments.bench import CELLS
+from tests.histrio.environments.bench import BY_KERNEL, CELLS
 
 BENCH = Path(__file__).with_name("bench.py")
 ORDINARY_USER = 65534
@@ -32,8 +32,8 @@ from histrio.environments.namespaces import enter, obstacle
 refusal = obstacle()
 if refusal is None:
     enter()
-    from histrio.environments.mechanisms.registry import obstacles
-    print(json.dumps(obstacles()))
+    from histrio.environments.mechanisms.registry import beyond_unloading, obstacles
+    print(json.dumps({**obstacles(), "by the kernel": beyond_unloading().get("disk.hang")}))
 else:
     print(json.dumps({"": str(refusal)}))
 """
@@ -78,7 +78,12 @@ def lacks_of(user: str) -> dict[str, str | None]:
     if user == "docker":
         from histrio.environments.containers import DOCKER
 
-        return {**DOCKER.mechanisms, "": None if DOCKER.obstacle is None else str(DOCKER.obstacle)}
+        beyond = beyond_unloading().get("disk.hang")
+        return {
+            **DOCKER.mechanisms,
+            "by the kernel": beyond,
+            "": None if DOCKER.obstacle is None else str(DOCKER.obstacle),
+        }
     python = command_as(user)
     if python is None:
         return {"": f"no Python here can be run as {user}"}
@@ -91,7 +96,7 @@ def lacks_of(user: str) -> dict[str, str | None]:
 def observed(user: str, cell: str) -> Seen:
     """Run a cell, or skip it with the reason."""
     lacks = lacks_of(user)
-    refusal = lacks.get("") or lacks.get(CELLS[cell][0])
+    refusal = lacks.get("") or lacks.get(CELLS[cell][0]) or (lacks.get("by the kernel") if cell in BY_KERNEL else None)
     if refusal:
         missing(("docker" if user == "docker" else "namespaces") if lacks.get("") else CELLS[cell][0], refusal)
     python = command_as(user)
@@ -154,6 +159,14 @@ def corrupt(seen: Seen) -> None:
     assert len(came) == 200 - seen["counts"]["packets_corrupted"] < 190
 
 
+def corrupt_silently(seen: Seen) -> None:
+    """All come back, since no checksum tells; what was altered in the six digits of its number may still look well."""
+    _network_is_well(seen)
+    came = _came_back(seen["during"])
+    assert len(came) == 200
+    assert 15 < came.count("spoilt") <= seen["counts"]["packets_corrupted"]
+
+
 def slow(seen: Seen) -> None:
     assert int(seen["before"]) < 300
     assert int(seen["during"]) > 400, "40 kB at 64 kB/s"
@@ -212,6 +225,19 @@ def _refused(error: int, name: str) -> Callable[[Seen], None]:
         assert seen["counts"][name] > 0
 
     return refused
+
+
+def _ended(name: str) -> Callable[[Seen], None]:
+    """What a node that loads nothing shows of its disk: it ends, and starts again when the disk is well."""
+
+    def ended(seen: Seen) -> None:
+        assert seen["before"].isdigit()
+        assert seen["during"] == "closed"
+        assert seen["after"].isdigit()
+        assert seen["counts"][name] == 1
+        assert "70" in seen["exits"][0]
+
+    return ended
 
 
 def slow_disk(seen: Seen) -> None:
@@ -281,6 +307,7 @@ EXPECTED: dict[str, Callable[[Seen], None]] = {
     "reorder": reorder,
     "duplicate": duplicate,
     "corrupt": corrupt,
+    "corrupt silently": corrupt_silently,
     "slow": slow,
     "reset": reset,
     "step": step,
@@ -292,6 +319,11 @@ EXPECTED: dict[str, Callable[[Seen], None]] = {
     "slow disk": slow_disk,
     "hang": hang,
     "power": power,
+    "full by the kernel": _ended("write_errors"),
+    "error by the kernel": _ended("io_errors"),
+    "read-only by the kernel": _ended("write_errors"),
+    "hang by the kernel": hang,
+    "power by the kernel": power,
     "torn": torn,
     "flip": flip,
     "truncate": truncate,
@@ -299,7 +331,15 @@ EXPECTED: dict[str, Callable[[Seen], None]] = {
     "memory": memory,
     "files": files,
 }
-SAMPLE = {("root", "loss"), ("root", "power"), ("root", "full"), ("user", "rate"), ("user", "power"), ("user", "reset")}
+SAMPLE = {
+    ("root", "loss"),
+    ("root", "power"),
+    ("root", "full"),
+    ("root", "hang by the kernel"),
+    ("user", "rate"),
+    ("user", "power"),
+    ("user", "reset"),
+}
 
 
 def _cells() -> list[Any]:

@@ -57,6 +57,30 @@ def test_a_flipped_bit_is_one_bit_of_the_payload_and_the_checksum_tells(payload:
     assert is_sound(packets.with_checksums(changed))
 
 
+@given(st.binary(min_size=1, max_size=64), st.integers(0, 2**32))
+def test_a_silently_altered_bit_is_one_bit_of_the_payload_and_no_checksum_tells(payload: bytes, seed: int) -> None:
+    """Stone and Partridge, SIGCOMM 2000: what rewrites packets on the way makes the sums fit."""
+    packet = segment(payload)
+    changed = packets.altered(packet, Random(seed).randrange)
+    assert is_sound(changed)
+    different = [x ^ y for x, y in zip(packet[40:], changed[40:], strict=True) if x != y]
+    assert [value.bit_count() for value in different] == [1]
+    assert changed[:36] == packet[:36], "all but the checksum"
+
+
+def test_where_no_program_speaks_nothing_is_altered_silently() -> None:
+    """A flipped bit in a header would be noticed below the program; a fragment's checksum is elsewhere."""
+    fragment = bytearray(datagram(1))
+    fragment[6] |= 0x20
+    for packet in (segment(b""), bytes(fragment)):
+        assert packets.altered(packet, Random(1).randrange) == packet
+    traffic = Traffic(1)
+    traffic.add("f1", [PAIR], Policy(corruption=1.0, silent=True))
+    traffic.arrived(0, 1, segment(b""))
+    assert traffic.due(0) == [Verdict(1, accept=True)]
+    assert traffic.remove("f1") == {}
+
+
 def test_a_reset_takes_the_place_of_the_packet_in_the_stream() -> None:
     """RFC 5961 §3.2: a reset counts only if its number is exactly the one that is expected."""
     packet = segment(b"hello", sequence=100, acknowledged=200)
@@ -268,3 +292,13 @@ def test_slots_of_the_page_are_those_of_the_shim() -> None:
     assert names("COUNT", "STARTS") == [count.name for count in sorted(Count)]
     assert [order.value for order in sorted(Order)] == list(range(1, len(Order) + 1))
     assert [count.value for count in sorted(Count)] == list(range(32, 32 + len(Count)))
+
+
+def test_what_a_disk_lost_is_counted_across_blocks_as_byte_by_byte() -> None:
+    """A log is filled up to 16 MiB: counting all of it byte by byte would hold up every client for seconds."""
+    before = bytes(number * 7 % 251 for number in range(20_000))
+    after = bytearray(before[:19_990])
+    for place in (0, 4095, 4096, 12_287, 12_288, 19_989):
+        after[place] ^= 1
+    naive = sum(a != b for a, b in zip(before, after, strict=False)) + len(before) - len(after)
+    assert difference({"log": before}, {"log": bytes(after)}) == naive == 16

@@ -84,6 +84,29 @@ def test_corrupted_units_do_not_pass_the_checksum(make_world: MakeWorld, quiet: 
     assert len(numbers(world.actor("n2"))) == 1_000 - counts.corrupted
 
 
+def test_a_unit_that_is_corrupted_silently_is_refused_and_on_a_stream_the_connection_goes_with_it(
+    make_world: MakeWorld, quiet: Profile
+) -> None:
+    """The frame does not fit its own checksum: never another value, and whatever is on its way behind it is lost."""
+    disturbance = Disturbance(corruption=0.1, silent=True)
+    lost: dict[str, int] = {}
+    for kind in ("datagram", "stream"):
+        world = make_world(with_links(quiet, kind=kind))
+        world.simulation.network.disturb("f1", [("n1", "n2")], disturbance)
+        stream(world, "n1", "n2", 300)
+        world.run_ms(3_000)
+        counts = world.simulation.network.calm("f1")
+        received = numbers(world.actor("n2"))
+        assert received == sorted(set(received))
+        assert set(received) <= set(range(300))
+        assert counts.corrupted > 15
+        lost[kind] = 300 - len(received)
+        assert (counts.broken > 0) == (kind == "stream")
+        assert lost[kind] >= counts.broken
+        assert kind == "stream" or lost[kind] == counts.corrupted
+    assert lost["stream"] > 0
+
+
 def test_on_a_stream_corruption_and_reordering_cost_time_and_a_second_copy_is_nothing(
     make_world: MakeWorld, quiet: Profile
 ) -> None:

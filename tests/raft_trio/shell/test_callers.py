@@ -181,7 +181,8 @@ async def test_a_frame_that_is_not_finished_in_time_ends_the_connection(bench: B
 async def test_a_frame_above_what_the_caller_may_send_is_refused_by_its_length(
     bench: Bench, mock_clock: MockClock, said: bytes, limit: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fits, exceeds = bench.call(said + limit.to_bytes(4, "big")), bench.call(said + (limit + 1).to_bytes(4, "big"))
+    head = [length.to_bytes(4, "big") + bytes(4) for length in (limit, limit + 1)]
+    fits, exceeds = (bench.call(said + begun) for begun in head)
     assert [bench.is_open(end) for end in (fits, exceeds)] == [said != PEER, False]
     assert f"the limit is {limit}" in caplog.text
 
@@ -191,7 +192,7 @@ async def test_incomplete_frames_of_all_callers_together_are_bounded(
 ) -> None:
     """Many clients that each begin a large frame must not take the memory of the node."""
     monkeypatch.setattr("raft_trio.shell.callers.PARTIAL_BYTES_MAX", 5_000_000)
-    began = HELLO + (1 << 20).to_bytes(4, "big") + bytes(900_000)
+    began = HELLO + (1 << 20).to_bytes(4, "big") + bytes(900_004)
     ends = [bench.call(began) for _ in range(8)]
     assert [bench.is_open(end) for end in ends] == [True] * 5 + [False] * 3
     assert bench.callers.partial_bytes <= 5_000_000

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 from socket import socket
+from struct import pack
+from zlib import crc32
 
 import pytest
 import trio
@@ -32,8 +34,16 @@ LEGAL = (
 )
 
 
+def sealed(payload: bytes) -> bytes:
+    """With a right checksum, so that what is behind it is fuzzed, too."""
+    return pack(">II", len(payload), crc32(payload, len(payload))) + payload
+
+
 def malformed(seed: str) -> Iterator[bytes]:
-    """Legal frames with bits turned, cut, or joined to others; random bytes; lengths that lie; deep nesting."""
+    """Legal frames with bits turned, cut, or joined to others; random bytes; lengths that lie; deep nesting.
+
+    Half of them fit their checksums.
+    """
     random = Random(seed)
     while True:
         frame = bytearray(random.choice(LEGAL))
@@ -45,15 +55,15 @@ def malformed(seed: str) -> Iterator[bytes]:
             case 2:
                 frame[:4] = random.randrange(1 << 32).to_bytes(4, "big")
             case 3:
-                frame = bytearray((4000).to_bytes(4, "big") + b"\x91" * 4000)
+                frame = bytearray(sealed(b"\x91" * 4000))
             case 4:
-                frame[4:] = random.randbytes(len(frame) - 4)
+                frame[8:] = random.randbytes(len(frame) - 8)
             case _:
                 pass
         for _ in range(random.randrange(1, 4)):
-            if len(frame) > 4:
-                frame[random.randrange(4, len(frame))] ^= 1 << random.randrange(8)
-        yield bytes(frame)
+            if len(frame) > 8:
+                frame[random.randrange(8, len(frame))] ^= 1 << random.randrange(8)
+        yield sealed(bytes(frame[8:])) if random.randrange(2) else bytes(frame)
 
 
 def decode(count: int) -> int:

@@ -75,8 +75,8 @@ async def test_every_family_of_commands_is_served(tmp_path: Path) -> None:
         encode(Hello(VERSION, "another")),
         encode(Hello(VERSION, "raft", "stranger")),
         encode(Hello(VERSION, "raft", "n1")),
-        encode(Hello(VERSION, "raft")) + b"\0\0\0\1\xc1",
-        encode(Hello(VERSION, "raft", "n2")) + b"\0\0\0\1\xc1",
+        encode(Hello(VERSION, "raft")) + b"\0\0\0\1" + bytes(4) + b"\xc1",
+        encode(Hello(VERSION, "raft", "n2")) + b"\0\0\0\1" + bytes(4) + b"\xc1",
     ],
 )
 async def test_a_caller_that_makes_no_sense_is_hung_up_on_and_harms_nobody(tmp_path: Path, said: bytes) -> None:
