@@ -55,6 +55,8 @@ class Stage:
     def __init__(self) -> None:
         self.cluster = Cluster(1)
         self.lines: list[str] = []
+        self.held: dict[str, tuple[NodeId, NodeId, Message]] = {}
+        """Messages under way for long, by name; they can be released more than once."""
 
     def block(self, block: str) -> str:
         head = block.split(f"\n{RULE}")[0]
@@ -89,6 +91,8 @@ class Stage:
                 message = cluster.pull(source, target)
                 if verb == "deliver":
                     cluster.push(source, target, message)
+            case (("hold" | "release"), (name, *link)):
+                self.delay(name, *link)
             case "logs", _:
                 self.lines += [self.log(node) for node in cluster.ids if cluster.members[node].core is not None]
             case _, (node,):
@@ -103,6 +107,14 @@ class Stage:
                 steps[verb](node)
             case _:
                 raise AssertionError(f"no such command: {verb} {' '.join(words)}")
+
+    def delay(self, name: str, *link: NodeId) -> None:
+        """`hold`: a message that is under way stays so under a name. `release`, without a link: it arrives."""
+        if link:
+            source, target = link
+            self.held[name] = (source, target, self.cluster.pull(source, target))
+        else:
+            self.cluster.push(*self.held[name])
 
     def log(self, node: NodeId) -> str:
         core = self.cluster.core(node)
