@@ -66,7 +66,7 @@ def obstacle() -> str | None:
 
 
 def compiled_packages(cache: Path | None = None) -> Path:
-    """The folder to import the compiled packages from; made now unless it is there. Takes half a minute, once.
+    """The folder to import the compiled packages from; made now unless it is there. Takes a minute, once.
 
     cache: where such folders lie; None: in the user's cache. Raises HarnessFailure with the compiler's last words.
     """
