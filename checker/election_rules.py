@@ -205,7 +205,9 @@ class VotesUpToDate:
     def _became(self, view: NodeView, line: TraceLine, event: Became) -> None:
         end = _end(view, view.log.last_index, event.term)
         if event.role == "candidate" and end is not None:
-            self._candidates.setdefault((event.term, view.name), end)
+            asked = self._candidates.get((event.term, view.name), end)
+            # A candidate that is restarted before its term is durable may stand in that term again, with a longer log.
+            self._candidates[event.term, view.name] = max(asked, end)
 
     def _voted(self, view: NodeView, line: TraceLine, event: Voted) -> None:
         durable = max(view.log.durable_index, self._given_back.get(view.name, 0), view.log.base)

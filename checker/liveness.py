@@ -45,6 +45,8 @@ class _Member:
 
     role: str
     role_term: int
+    led: int
+    """The last term that this incarnation led; 0: none."""
     committed: int
     applied: int | None
     """None: this incarnation applied nothing yet, or the system does not trace it."""
@@ -60,9 +62,10 @@ def check_liveness(
 
     Clients: an `ok` on every node they asked there, and an `ok` of some writing operation where writes were asked for.
     Nodes that are no members at the end, where the trace shows who is, need not serve nor catch up.
-    Trace (None or empty for systems without one): a leader at the end; a commit index beyond the highest log position
-    acknowledged before the phase, where writes were asked for; and every node has committed, and applied where it
-    traces that, up to that position. The position comes from the history, the only place with the harness's clock.
+    Trace (None or empty for systems without one): a leader at the end, or at least in the newest term; a commit index
+    beyond the highest log position acknowledged before the phase, where writes were asked for; and every node has
+    committed, and applied where it traces that, up to that position. The position comes from the history, the only
+    place with the harness's clock.
     Unknown when the run was cut off before the phase ended, vacuous when nothing was asked in it. Also vacuous when no
     operation ever succeeded, before or after: nothing was lost, and it may be the clients. Then only the trace accuses.
     Anomalies, the gravest first: `no-leader`, `no-progress-after-healing`, `no-commit-after-healing`, `member-behind`,
@@ -207,7 +210,7 @@ def _members_now(trace: Sequence[TraceLine], nodes: Sequence[str]) -> tuple[str,
 
 
 def _member(lines: Sequence[TraceLine]) -> _Member:
-    role, role_term, committed = "follower", 0, 0
+    role, role_term, led, committed = "follower", 0, 0, 0
     applied: int | None = None
     for line in in_order(lines):
         match line.event:
@@ -216,18 +219,22 @@ def _member(lines: Sequence[TraceLine]) -> _Member:
             case Committed(index=index):
                 committed = index
             case Restored(term=term):
-                role, role_term, committed, applied = "follower", term, 0, None
+                role, role_term, led, committed, applied = "follower", term, 0, 0, None
             case Became(role=new_role, term=term):
                 role, role_term = new_role, term
+                led = term if new_role == "leader" else led
             case Snapshot(index=index, installed=installed) if installed or applied is None:
                 committed, applied = max(committed, index), max(applied or 0, index)
             case _:
                 pass
-    return _Member(role, role_term, committed, applied)
+    return _Member(role, role_term, led, committed, applied)
 
 
 def _lacking_leader(members: dict[str, _Member]) -> Iterator[Lack]:
-    if members and not any(member.role == "leader" for member in members.values()):
+    """A leader that a stalled link deposed in the last moment has led the newest term: whether that term made progress
+    is for the other rules to say."""
+    newest = max((member.role_term for member in members.values()), default=0)
+    if members and not any(member.role == "leader" or member.led == newest > 0 for member in members.values()):
         roles = ", ".join(f"{node} {member.role}" for node, member in sorted(members.items()))
         yield "no-leader", f"no node was leader at the end ({roles})"
 

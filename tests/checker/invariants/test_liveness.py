@@ -176,3 +176,11 @@ def test_a_node_that_ends_by_itself_is_a_violation() -> None:
     assert (result.validity, result.anomaly, result.key) == (Validity.INVALID, "unplanned-exit", "n2")
     assert result.evidence.summary == "n2 ended by itself at 1.500 s: AssertionError: term went back"
     assert result.evidence.details[1].endswith("n3: signal 11")
+
+
+def test_a_leader_deposed_in_the_last_moment_of_the_newest_term_is_no_lack_of_a_leader() -> None:
+    """Found by a campaign (seed 112672): a stalled link cost the leader its quorum 30 ms before the end."""
+    deposed = [*node("leader", 6, 6), became("follower", 1)]
+    assert anomaly(history(*BEFORE, *AFTER), trace(n1=deposed, n2=node("follower", 6, 6))) is None
+    newer = [*node("follower", 6, 6), became("candidate", 2)]
+    assert anomaly(history(*BEFORE, *AFTER), trace(n1=deposed, n2=newer)) == "no-leader"

@@ -132,6 +132,13 @@ def test_a_vote_is_judged_by_what_a_restart_gave_back_and_was_not_removed() -> N
     assert found(trace(n1=candidate, n2=[restored((1, 2)), truncated(1), voted(4, "n1")])) == {}
 
 
+def test_a_candidate_that_was_restarted_may_stand_again_in_its_term_with_a_longer_log() -> None:
+    """Found by a campaign (seed 106324): its first campaign was lost with the power before the term was durable."""
+    entry = [appended(1, 1), synced(1, 1)]
+    again = [*[restored(), became("candidate", 4)], *[restored(), *entry, became("candidate", 4), voted(4, "n1")]]
+    assert found(trace(n1=again, n2=[restored(), *entry, voted(4, "n1")])).get("votes-up-to-date") is None
+
+
 def test_a_candidate_that_the_trace_does_not_show_is_not_judged() -> None:
     """A trace may begin late."""
     assert found(trace(n2=[restored(), appended(1, 1), synced(1, 1), voted(4, "n1")])) == {}
